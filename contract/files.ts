@@ -1,0 +1,37 @@
+/** Grants: the page names files by opaque ids. Dropping or choosing a file creates one. */
+import { z } from 'zod';
+import { idSchema, nothingSchema } from './common.ts';
+import { call } from './rpc/define.ts';
+
+export const grantSchema = z.object({
+  id: idSchema,
+  /** Last path component, for display. */
+  name: z.string(),
+  isFolder: z.boolean(),
+  sizeBytes: z.number().int().nonnegative(),
+});
+export type Grant = z.infer<typeof grantSchema>;
+
+export const folderEntrySchema = z.object({
+  name: z.string(),
+  path: z.string(),
+  isFolder: z.boolean(),
+  /** True for a file or folder that looks like a model. */
+  looksLikeModel: z.boolean(),
+});
+
+export const filesContract = {
+  /** Opens the system's file dialog (desktop only: see `app.info.canPickFiles`). Null when dismissed. */
+  pick: call(
+    z.object({ purpose: z.enum(['model-file', 'model-folder', 'chat-import']) }),
+    z.object({ grants: z.array(grantSchema) }).nullable(),
+  ),
+  /** Grants a path that the person typed or browsed to. Headless host only. */
+  grantPath: call(z.object({ path: z.string().min(1).max(4096) }), grantSchema),
+  /** Lists a folder of the host's disk so that a person can browse to a model. Headless host only. */
+  browse: call(
+    z.object({ path: z.string().max(4096).nullable() }),
+    z.object({ path: z.string(), parent: z.string().nullable(), entries: z.array(folderEntrySchema) }),
+  ),
+  revoke: call(z.object({ grantId: idSchema }), nothingSchema),
+} as const;

@@ -1,0 +1,23 @@
+/** Everything that the page and main say to each other. */
+import { appContract } from './app.ts';
+import { chatContract } from './chat.ts';
+import { engineContract } from './engine.ts';
+import { filesContract } from './files.ts';
+import { jobsContract } from './jobs.ts';
+import { modelsContract } from './models.ts';
+import type { Client, Handlers } from './rpc/define.ts';
+import { settingsContract } from './settings.ts';
+
+export const contract = {
+  app: appContract,
+  chat: chatContract,
+  engine: engineContract,
+  files: filesContract,
+  jobs: jobsContract,
+  models: modelsContract,
+  settings: settingsContract,
+} as const;
+
+export type StudioContract = typeof contract;
+export type StudioHandlers = Handlers<StudioContract>;
+export type StudioClient = Client<StudioContract>;

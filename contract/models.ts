@@ -1,0 +1,68 @@
+/** The models the user pointed to. Files stay where they are. */
+import { z } from 'zod';
+import { idSchema, nothingSchema, timestampSchema } from './common.ts';
+import { errorDataSchema } from './errors.ts';
+import { call } from './rpc/define.ts';
+
+export const modelKindSchema = z.enum(['gguf', 'hf', 'diffusers', 'stable-audio']);
+export const capabilitySchema = z.enum(['chat', 'caption', 'audio', 'embedding']);
+export type Capability = z.infer<typeof capabilitySchema>;
+
+/** Does it fit? All sizes in bytes, against memory that was free when it was asked. */
+export const fitSchema = z.object({
+  verdict: z.enum(['fits', 'tight', 'too-large', 'unknown']),
+  weightsBytes: z.number().nonnegative(),
+  /** Key/value cache at `contextLength`. */
+  cacheBytes: z.number().nonnegative(),
+  /** Compute buffers and bookkeeping, estimated. */
+  overheadBytes: z.number().nonnegative(),
+  neededBytes: z.number().nonnegative(),
+  availableBytes: z.number().nonnegative(),
+  contextLength: z.number().int().nonnegative(),
+  /** Where it would run, e.g. `CPU` or a GPU's name. */
+  device: z.string(),
+});
+export type Fit = z.infer<typeof fitSchema>;
+
+export const modelSchema = z.object({
+  id: idSchema,
+  name: z.string(),
+  /** For display and for the person to find it; the page never sends it back. */
+  location: z.string(),
+  kind: modelKindSchema.nullable(),
+  architecture: z.string().nullable(),
+  parameterCount: z.number().nonnegative().nullable(),
+  sizeBytes: z.number().int().nonnegative(),
+  /** As its publisher writes it: `Q4_K_M`, `bnb nf4`, `bf16`, … */
+  quantization: z.string().nullable(),
+  bitsPerWeight: z.number().positive().nullable(),
+  license: z.string().nullable(),
+  /** Tokens the model was trained for. */
+  contextLength: z.number().int().positive().nullable(),
+  capabilities: z.array(capabilitySchema),
+  /** `ready`: usable now. `not-yet`: understood, but this version cannot run it; `problem` says so. */
+  status: z.enum(['ready', 'not-yet', 'broken', 'missing', 'checking']),
+  problem: errorDataSchema.nullable(),
+  hasChatTemplate: z.boolean(),
+  isDemo: z.boolean(),
+  addedAt: timestampSchema,
+});
+export type Model = z.infer<typeof modelSchema>;
+
+export const modelsContract = {
+  list: call(nothingSchema, z.array(modelSchema)),
+  /** Adds a granted file or every model under a granted folder. A long scan becomes a job. */
+  add: call(z.object({ grantId: idSchema }), z.object({ models: z.array(modelSchema), jobId: idSchema.nullable() })),
+  /** Forgets a model. Its files are not touched. */
+  remove: call(z.object({ modelId: idSchema }), nothingSchema),
+  /** Undo of `remove`. */
+  restore: call(z.object({ modelId: idSchema }), modelSchema),
+  /** Looks at the files again. */
+  refresh: call(z.object({ modelId: idSchema.nullable() }), z.array(modelSchema)),
+  fit: call(
+    z.object({ modelId: idSchema, contextLength: z.number().int().positive().max(10_000_000).nullable() }),
+    fitSchema,
+  ),
+  /** Starts a job that reads every byte and reports a SHA-256 per file. */
+  verify: call(z.object({ modelId: idSchema }), z.object({ jobId: idSchema })),
+} as const;

@@ -1,0 +1,43 @@
+/**
+ * The engine as the services see it. Behind it is another process: any call may fail with
+ * `engine-crashed`, and the next one finds a fresh engine.
+ */
+import type { EngineStatus } from '../../contract/engine.ts';
+import type { Fit } from '../../contract/models.ts';
+import type { AnswerEvent, AnswerRequest, ComputeOptions, Inspection } from './protocol.ts';
+
+/** Lower runs first. An answer someone waits for goes before a batch. */
+export const priorities = { interactive: 0, normal: 10, batch: 20 } as const;
+export type Priority = (typeof priorities)[keyof typeof priorities];
+
+export interface WorkOptions {
+  readonly signal?: AbortSignal;
+  readonly priority?: Priority;
+}
+
+export interface Engine {
+  status(): EngineStatus;
+  /** Returns a function that ends the subscription. */
+  onStatus(listener: (status: EngineStatus) => void): () => void;
+
+  /** Queued work: one at a time, by priority, then by arrival. */
+  answer(request: AnswerRequest, options?: WorkOptions): AsyncIterable<AnswerEvent>;
+
+  /** Light work: runs beside the queue. */
+  inspect(path: string, options?: { signal?: AbortSignal }): Promise<Inspection>;
+  discover(path: string, options?: { signal?: AbortSignal }): AsyncIterable<{ path: string }>;
+  fit(path: string, contextLength: number | null, compute: ComputeOptions): Promise<Fit>;
+  hash(
+    path: string,
+    fromChunk: number,
+    chunkBytes: number,
+    options?: { signal?: AbortSignal },
+  ): AsyncIterable<{ chunk: number; sha256: string; bytesRead: number }>;
+  measure(
+    request: Pick<AnswerRequest, 'modelPath' | 'systemPrompt' | 'history'>,
+  ): Promise<{ tokens: number; contextSize: number } | null>;
+
+  unload(): Promise<void>;
+  restart(): Promise<void>;
+  dispose(): Promise<void>;
+}

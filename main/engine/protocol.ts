@@ -1,0 +1,111 @@
+/**
+ * What main and the engine process say to each other, over the same call protocol as the page and main.
+ * Every path here was granted or registered; the engine opens it for reading only.
+ */
+import { z } from 'zod';
+import { answerStageSchema, answerStatsSchema, samplerSchema } from '../../contract/chat.ts';
+import { nothingSchema } from '../../contract/common.ts';
+import { engineReportSchema } from '../../contract/engine.ts';
+import { errorDataSchema } from '../../contract/errors.ts';
+import { capabilitySchema, fitSchema, modelKindSchema } from '../../contract/models.ts';
+import { call, stream } from '../../contract/rpc/define.ts';
+import type { Client, Handlers } from '../../contract/rpc/define.ts';
+import { settingsSchema } from '../../contract/settings.ts';
+
+/** What a look into a model's files told. A broken model has a `problem` and whatever else could be read. */
+export const inspectionSchema = z.object({
+  name: z.string(),
+  kind: modelKindSchema.nullable(),
+  architecture: z.string().nullable(),
+  parameterCount: z.number().nonnegative().nullable(),
+  /** All files that belong to it. */
+  sizeBytes: z.number().int().nonnegative(),
+  quantization: z.string().nullable(),
+  bitsPerWeight: z.number().positive().nullable(),
+  license: z.string().nullable(),
+  contextLength: z.number().int().positive().nullable(),
+  capabilities: z.array(capabilitySchema),
+  hasChatTemplate: z.boolean(),
+  /** `ready`, `not-yet` (understood, not runnable by this version) or `broken`. */
+  status: z.enum(['ready', 'not-yet', 'broken']),
+  problem: errorDataSchema.nullable(),
+});
+export type Inspection = z.infer<typeof inspectionSchema>;
+
+export const computeOptionsSchema = z.object({
+  device: settingsSchema.shape.device,
+  threads: settingsSchema.shape.threads,
+});
+export type ComputeOptions = z.infer<typeof computeOptionsSchema>;
+
+export const answerRequestSchema = z.object({
+  modelPath: z.string(),
+  /** For messages to the user. */
+  modelName: z.string(),
+  compute: computeOptionsSchema,
+  contextSize: z.number().int().positive().nullable(),
+  systemPrompt: z.string(),
+  /** Oldest first; the last one is the user's. */
+  history: z.array(z.object({ role: z.enum(['user', 'assistant']), text: z.string() })).min(1),
+  sampler: samplerSchema,
+  /** The seed to use; main picks it where the sampler's is null. */
+  seed: z.number().int().min(0).max(0xffff_ffff),
+});
+export type AnswerRequest = z.infer<typeof answerRequestSchema>;
+
+export const answerEventSchema = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('stage'), stage: answerStageSchema }),
+  z.object({ type: z.literal('delta'), text: z.string(), tokensPerSecond: z.number().nonnegative() }),
+  z.object({ type: z.literal('done'), stats: answerStatsSchema }),
+]);
+export type AnswerEvent = z.infer<typeof answerEventSchema>;
+
+export const loadedModelSchema = z.object({
+  path: z.string(),
+  name: z.string(),
+  device: z.string(),
+  memoryBytes: z.number().nonnegative(),
+  contextSize: z.number().int().positive(),
+});
+
+export const engineProtocol = {
+  engine: {
+    /** Devices, versions and the self-test. The first call may take a second. */
+    report: call(nothingSchema, engineReportSchema),
+    memory: call(
+      nothingSchema,
+      z.object({ engineBytes: z.number().nonnegative(), loadedModel: loadedModelSchema.nullable() }),
+    ),
+    unload: call(nothingSchema, nothingSchema),
+  },
+  models: {
+    inspect: call(z.object({ path: z.string() }), inspectionSchema),
+    /** Every file or folder under `path` that looks like a model, `path` itself included. */
+    discover: stream(z.object({ path: z.string() }), z.object({ path: z.string() })),
+    fit: call(
+      z.object({
+        path: z.string(),
+        contextLength: z.number().int().positive().nullable(),
+        compute: computeOptionsSchema,
+      }),
+      fitSchema,
+    ),
+    /** Reads a file in pieces of `chunkBytes` from piece `fromChunk` on, and gives each piece's SHA-256 in hex. */
+    hash: stream(
+      z.object({ path: z.string(), fromChunk: z.number().int().nonnegative(), chunkBytes: z.number().int().positive() }),
+      z.object({ chunk: z.number().int().nonnegative(), sha256: z.string(), bytesRead: z.number().nonnegative() }),
+    ),
+  },
+  chat: {
+    answer: stream(answerRequestSchema, answerEventSchema),
+    /** Exact token count of a prompt when that model is loaded, else null. */
+    measure: call(
+      answerRequestSchema.pick({ modelPath: true, systemPrompt: true, history: true }),
+      z.object({ tokens: z.number().int().nonnegative(), contextSize: z.number().int().positive() }).nullable(),
+    ),
+  },
+} as const;
+
+export type EngineProtocol = typeof engineProtocol;
+export type EngineHandlers = Handlers<EngineProtocol>;
+export type EngineClient = Client<EngineProtocol>;

@@ -1,0 +1,22 @@
+/** What a capability gives to the jobs service so that its long work persists. */
+import type { z } from 'zod';
+
+export interface JobContext<Checkpoint> {
+  /** Fires on pause, cancel and quit; the runner should return soon after. */
+  readonly signal: AbortSignal;
+  /** Where an earlier run got to; null on the first run. */
+  readonly checkpoint: Checkpoint | null;
+  /** Reports progress; written to the store at most a few times a second. */
+  progress(update: { done?: number; total?: number | null; note?: string }): void;
+  /** Saves at once where the work can go on from. */
+  save(checkpoint: Checkpoint): void;
+}
+
+export interface JobRunner<Input = unknown, Checkpoint = unknown> {
+  readonly kind: string;
+  readonly unit: 'items' | 'bytes';
+  readonly inputSchema: z.ZodType<Input>;
+  readonly checkpointSchema: z.ZodType<Checkpoint>;
+  /** Returns one line about the outcome. */
+  run(input: Input, context: JobContext<Checkpoint>): Promise<string>;
+}
