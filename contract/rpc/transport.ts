@@ -11,15 +11,3 @@ export interface Transport {
   onClose: ((reason: string) => void) | null;
   close(reason?: string): void;
 }
-
-/** Frames of the call protocol. `id` is chosen by the caller and is unique within a connection. */
-export type Frame =
-  | { t: 'call'; id: number; method: string; input: unknown }
-  | { t: 'open'; id: number; method: string; input: unknown; credit: number }
-  | { t: 'result'; id: number; output: unknown }
-  | { t: 'event'; id: number; event: unknown }
-  | { t: 'end'; id: number }
-  | { t: 'error'; id: number; error: unknown }
-  | { t: 'cancel'; id: number }
-  /** The reader of a stream allows `n` further events: back-pressure. */
-  | { t: 'credit'; id: number; n: number };
