@@ -2,7 +2,7 @@
  * The engine as the services see it. Behind it is another process: any call may fail with
  * `engine-crashed`, and the next one finds a fresh engine.
  */
-import type { EngineStatus } from '../../contract/engine.ts';
+import type { EngineReport, EngineStatus } from '../../contract/engine.ts';
 import type { Fit } from '../../contract/models.ts';
 import type { AnswerEvent, AnswerRequest, ComputeOptions, Inspection } from './protocol.ts';
 
@@ -37,6 +37,8 @@ export interface Engine {
     request: Pick<AnswerRequest, 'modelPath' | 'systemPrompt' | 'history'>,
   ): Promise<{ tokens: number; contextSize: number } | null>;
 
+  /** Devices, versions and the self-test. Starts the engine if need be. */
+  report(): Promise<EngineReport>;
   unload(): Promise<void>;
   restart(): Promise<void>;
   dispose(): Promise<void>;

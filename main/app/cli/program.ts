@@ -1,0 +1,156 @@
+/** The commands, their options, and what their exit codes mean: 0 fine, 1 failed, 2 used wrongly. */
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { defaultSampler } from '../../../contract/chat.ts';
+import { toErrorData } from '../../../contract/errors.ts';
+import type { ErrorData } from '../../../contract/errors.ts';
+import { version } from '../../../package.json';
+import { chosenDataFolder, serveStudio } from '../serve.ts';
+import { chat } from './chat.ts';
+import { doctor } from './doctor.ts';
+import { addModels, listModels } from './models.ts';
+import { recover } from './recover.ts';
+
+const failed = 1;
+const usedWrongly = 2;
+
+/** What every command knows. */
+export interface CommandContext {
+  /** The folder of the built entry point. */
+  readonly entryFolder: string;
+  readonly dataFolder: string;
+  readonly json: boolean;
+}
+
+function whole(minimum: number, maximum: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!/^\d+$/.test(text) || value < minimum || value > maximum) {
+      throw new InvalidArgumentError(`It should be a whole number from ${minimum} to ${maximum}.`);
+    }
+    return value;
+  };
+}
+
+function real(minimum: number, maximum: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() === '' || !(value >= minimum && value <= maximum)) {
+      throw new InvalidArgumentError(`It should be a number from ${minimum} to ${maximum}.`);
+    }
+    return value;
+  };
+}
+
+interface GlobalOptions {
+  readonly data?: string;
+  readonly json?: boolean;
+}
+
+/** Runs a command line and sets the exit code. Errors go to stderr; with --json only JSON goes to stdout. */
+export async function runCli(args: readonly string[], entryFolder: string): Promise<void> {
+  // A reader that closes early (`lutra models | head`) is no fault.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0);
+    throw error;
+  });
+  try {
+    await buildProgram(entryFolder).parseAsync([...args], { from: 'user' });
+  } catch (thrown) {
+    if (thrown instanceof CommanderError) {
+      process.exitCode = thrown.exitCode === 0 ? 0 : usedWrongly;
+      return;
+    }
+    const error = toErrorData(thrown);
+    process.stderr.write(describe(error));
+    process.exitCode = error.code === 'bad-input' ? usedWrongly : failed;
+  }
+}
+
+function describe(error: ErrorData): string {
+  return `lutra: ${error.message}\n${error.hint === undefined ? '' : `       ${error.hint}\n`}`;
+}
+
+function buildProgram(entryFolder: string): Command {
+  const program = new Command('lutra')
+    .description('Generative models on your own machine.')
+    .version(version)
+    .showHelpAfterError('Try: lutra --help')
+    .exitOverride();
+  const contextOf = (options: GlobalOptions): CommandContext => ({
+    entryFolder,
+    dataFolder: chosenDataFolder(options.data),
+    json: options.json ?? false,
+  });
+  const data = (): Option => new Option('--data <folder>', 'keep chats and settings in this folder');
+  const json = (): Option => new Option('--json', 'print JSON alone on stdout');
+
+  program
+    .command('serve', { isDefault: false })
+    .description('open the studio for a browser on this machine')
+    .option('--port <port>', 'listen on this port', whole(0, 65_535), 0)
+    .option('--open', 'open the address in the browser')
+    .addOption(data())
+    .action(async (options: GlobalOptions & { port: number; open?: boolean }) => {
+      const { dataFolder } = contextOf(options);
+      await serveStudio(entryFolder, { port: options.port, dataFolder, open: options.open ?? false });
+    });
+
+  program
+    .command('doctor')
+    .description('check this machine and the engine')
+    .addOption(json())
+    .addOption(data())
+    .action(async (options: GlobalOptions) => {
+      if (!(await doctor(contextOf(options)))) process.exitCode = failed;
+    });
+
+  const models = program
+    .command('models')
+    .description('list the models that Lutra knows')
+    .addOption(json())
+    .addOption(data())
+    .action((options: GlobalOptions) => listModels(contextOf(options)));
+  models
+    .command('add')
+    .description('add a model file, or every model under a folder; the files stay where they are')
+    .argument('<path>')
+    .addOption(json())
+    .addOption(data())
+    .action((path: string, _own: GlobalOptions, command: Command) =>
+      addModels(contextOf(command.optsWithGlobals<GlobalOptions>()), path),
+    );
+
+  program
+    .command('chat')
+    .description('ask a model one question')
+    .requiredOption('--model <model>', 'a path, or the name or id of a known model')
+    .requiredOption('--prompt <text>', 'the question; - reads it from stdin')
+    .option('--system <text>', 'a system prompt', '')
+    .option('--max-tokens <n>', 'stop after this many tokens', whole(1, 1_000_000))
+    .option('--temperature <t>', 'how freely it picks: 0 is the likeliest token', real(0, 5), defaultSampler.temperature)
+    .option('--seed <n>', 'the same seed gives the same answer', whole(0, 0xffff_ffff))
+    .addOption(json())
+    .addOption(data())
+    .action((options: GlobalOptions & ChatArguments) => chat(contextOf(options), options));
+
+  program
+    .command('recover')
+    .description('get a damaged data folder going again; nothing is deleted')
+    .addOption(new Option('--restore-newest', 'go back to the newest good backup').conflicts('startFresh'))
+    .addOption(new Option('--start-fresh', 'begin with empty data'))
+    .addOption(data())
+    .action((options: GlobalOptions & { restoreNewest?: boolean; startFresh?: boolean }) =>
+      recover(contextOf(options), options.startFresh === true ? 'start-fresh' : 'restore-newest'),
+    );
+  for (const command of [...program.commands, ...models.commands]) command.exitOverride().showHelpAfterError();
+  return program;
+}
+
+export interface ChatArguments {
+  readonly model: string;
+  readonly prompt: string;
+  readonly system: string;
+  readonly maxTokens?: number;
+  readonly temperature: number;
+  readonly seed?: number;
+}
