@@ -21,6 +21,9 @@ export const samplerSchema = z.object({
 export type Sampler = z.infer<typeof samplerSchema>;
 export const defaultSampler: Sampler = samplerSchema.parse({});
 
+/** Tokens of context where none are asked for: the model's own length, but no more than this. */
+export const defaultContextLimit = 16_384;
+
 export const messageTextSchema = z.string().max(2_000_000);
 export const systemPromptSchema = z.string().max(200_000);
 
@@ -30,7 +33,7 @@ export const conversationSchema = z.object({
   modelId: idSchema.nullable(),
   systemPrompt: systemPromptSchema,
   sampler: samplerSchema,
-  /** Tokens of context to allocate; null: the model's own, as far as memory allows. */
+  /** Tokens of context to allocate; null: the model's own, up to `defaultContextLimit` and as far as memory allows. */
   contextSize: z.number().int().min(64).max(10_000_000).nullable(),
   activeLeafId: idSchema.nullable(),
   messageCount: z.number().int().nonnegative(),

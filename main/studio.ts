@@ -123,6 +123,7 @@ async function openParts(
   const engine = new EngineSupervisor({
     spawn: host.spawnEngine,
     unloadAfterMinutes: () => settings.get().unloadAfterMinutes,
+    device: () => settings.get().device,
   });
   const files = new FilesService({ db, host, sessionId: randomUUID(), importsFolder: join(dataFolder, 'imports') });
   const jobs = new JobsService({ db, bus });

@@ -20,19 +20,21 @@ export interface Engine {
   /** Returns a function that ends the subscription. */
   onStatus(listener: (status: EngineStatus) => void): () => void;
 
-  /** Queued work: one at a time, by priority, then by arrival. */
+  /**
+   * Queued work: one at a time, by priority, then by arrival. When the signal fires in mid-answer, the answer ends
+   * within a second: with `done` where it could stop well, else with `cancelled`.
+   */
   answer(request: AnswerRequest, options?: WorkOptions): AsyncIterable<AnswerEvent>;
 
   /** Light work: runs beside the queue. */
   inspect(path: string, options?: { signal?: AbortSignal }): Promise<Inspection>;
   discover(path: string, options?: { signal?: AbortSignal }): AsyncIterable<{ path: string }>;
   fit(path: string, contextLength: number | null, compute: ComputeOptions): Promise<Fit>;
+  /** The whole file's SHA-256 in hex comes with the last event; null before. */
   hash(
     path: string,
-    fromChunk: number,
-    chunkBytes: number,
     options?: { signal?: AbortSignal },
-  ): AsyncIterable<{ chunk: number; sha256: string; bytesRead: number }>;
+  ): AsyncIterable<{ bytesRead: number; sha256: string | null }>;
   measure(
     request: Pick<AnswerRequest, 'modelPath' | 'systemPrompt' | 'history'>,
   ): Promise<{ tokens: number; contextSize: number } | null>;

@@ -90,14 +90,18 @@ export const engineProtocol = {
       }),
       fitSchema,
     ),
-    /** Reads a file in pieces of `chunkBytes` from piece `fromChunk` on, and gives each piece's SHA-256 in hex. */
+    /** Reads a file to its end. The SHA-256 in hex comes with the last event; null before. */
     hash: stream(
-      z.object({ path: z.string(), fromChunk: z.number().int().nonnegative(), chunkBytes: z.number().int().positive() }),
-      z.object({ chunk: z.number().int().nonnegative(), sha256: z.string(), bytesRead: z.number().nonnegative() }),
+      z.object({ path: z.string() }),
+      z.object({ bytesRead: z.number().nonnegative(), sha256: z.string().nullable() }),
     ),
   },
   chat: {
     answer: stream(answerRequestSchema, answerEventSchema),
+    /** Ends the answer in the making as if the model had stopped: its `done` follows. While it loads: cancels. */
+    stop: call(nothingSchema, nothingSchema),
+    /** Resolves when no answer is in the making: what was cancelled has really stopped. */
+    idle: call(nothingSchema, nothingSchema),
     /** Exact token count of a prompt when that model is loaded, else null. */
     measure: call(
       answerRequestSchema.pick({ modelPath: true, systemPrompt: true, history: true }),

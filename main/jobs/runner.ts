@@ -1,5 +1,6 @@
 /** What a capability gives to the jobs service so that its long work persists. */
 import type { z } from 'zod';
+import type { Job } from '../../contract/jobs.ts';
 
 export interface JobContext<Checkpoint> {
   /** Fires on pause, cancel and quit; the runner should return soon after. */
@@ -19,4 +20,15 @@ export interface JobRunner<Input = unknown, Checkpoint = unknown> {
   readonly checkpointSchema: z.ZodType<Checkpoint>;
   /** Returns one line about the outcome. */
   run(input: Input, context: JobContext<Checkpoint>): Promise<string>;
+}
+
+/** What a capability may ask of the jobs service. */
+export interface JobStarter {
+  register<Input, Checkpoint>(runner: JobRunner<Input, Checkpoint>): void;
+  /** Starts a job and returns its id. */
+  start(kind: string, title: string, input: unknown): string;
+  /** Resolves when the job has ended, in whatever way, with how it then stands. */
+  wait(jobId: string): Promise<Job>;
+  /** Takes an ended job out of the list. */
+  dismiss(jobId: string): void;
 }

@@ -33,7 +33,7 @@ async function lookAtStudio(context: CommandContext): Promise<Pick<Findings, 'da
   const folder = context.dataFolder;
   try {
     return await withStudio(context, async (studio) => ({
-      data: { folder, ...(({ ok, problem }) => ({ ok, problem }))(studio.health()) },
+      data: { folder, ...(({ ok, problem }) => ({ ok, problem }))(await studio.health()) },
       engine: await studio.engine
         .report()
         .then((report) => ({ report, problem: null }))

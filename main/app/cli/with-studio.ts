@@ -6,7 +6,7 @@ import type { CommandContext } from './program.ts';
 
 export async function withStudio<Result>(
   { entryFolder, dataFolder }: CommandContext,
-  use: (studio: Studio) => Promise<Result>,
+  use: (studio: Studio) => Promise<Result> | Result,
 ): Promise<Result> {
   const studio = await createStudio({ host: headlessHost(entryFolder), dataFolder });
   try {

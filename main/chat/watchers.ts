@@ -1,0 +1,73 @@
+/** Who watches a conversation. A slow reader gets larger pieces, never a growing queue. */
+import type { ConversationEvent } from '../../contract/chat.ts';
+
+type Delta = Extract<ConversationEvent, { type: 'delta' }>;
+
+export class Watcher {
+  #events: ConversationEvent[] = [];
+  #wake: (() => void) | null = null;
+
+  push(event: ConversationEvent): void {
+    const last = this.#events.at(-1);
+    // A snapshot holds everything that waits before it.
+    if (event.type === 'snapshot') this.#events = [];
+    if (event.type === 'delta' && last?.type === 'delta' && last.messageId === event.messageId) {
+      this.#events[this.#events.length - 1] = joined(last, event);
+    } else if (event.type === 'stage' && last?.type === 'stage') this.#events[this.#events.length - 1] = event;
+    else this.#events.push(event);
+    this.#wake?.();
+  }
+
+  /** Ends after `gone`, or when `signal` fires. */
+  async *read(signal: AbortSignal): AsyncGenerator<ConversationEvent, void, undefined> {
+    const onAbort = (): void => this.#wake?.();
+    signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      while (!signal.aborted) {
+        const event = this.#events.shift();
+        if (event === undefined) {
+          await new Promise<void>((resolve) => (this.#wake = resolve));
+          this.#wake = null;
+          continue;
+        }
+        yield event;
+        if (event.type === 'gone') return;
+      }
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+    }
+  }
+}
+
+function joined(first: Delta, second: Delta): Delta {
+  return { ...first, text: first.text + second.text, tokensPerSecond: second.tokensPerSecond };
+}
+
+export class Watchers {
+  readonly #byConversation = new Map<string, Set<Watcher>>();
+
+  tell(conversationId: string, event: ConversationEvent): void {
+    for (const watcher of this.#byConversation.get(conversationId) ?? []) watcher.push(event);
+  }
+
+  has(conversationId: string): boolean {
+    return this.#byConversation.has(conversationId);
+  }
+
+  async *watch(
+    conversationId: string,
+    first: ConversationEvent,
+    signal: AbortSignal,
+  ): AsyncGenerator<ConversationEvent, void, undefined> {
+    const watcher = new Watcher();
+    watcher.push(first);
+    const group = this.#byConversation.get(conversationId) ?? new Set();
+    this.#byConversation.set(conversationId, group.add(watcher));
+    try {
+      yield* watcher.read(signal);
+    } finally {
+      group.delete(watcher);
+      if (group.size === 0) this.#byConversation.delete(conversationId);
+    }
+  }
+}

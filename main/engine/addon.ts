@@ -1,0 +1,213 @@
+/**
+ * The native addon's whole binding, typed, and the one place that knows where its libraries lie.
+ * It shares one ggml with node-llama-cpp: pass the GPU that `getLlama` was asked for.
+ */
+import { existsSync, readdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { z } from 'zod';
+import { deviceSchema, selfTestSchema } from '../../contract/engine.ts';
+import type { Device } from '../../contract/engine.ts';
+import { errorCodes, LutraError } from '../../contract/errors.ts';
+import type { ErrorCode } from '../../contract/errors.ts';
+
+/** Which of node-llama-cpp's packages is in use; `false` is the CPU's. */
+export type AddonGpu = 'cuda' | 'vulkan' | 'metal' | false;
+
+export interface AddonLibraries {
+  /** libggml-base. */
+  readonly baseLibrary: string;
+  /** libggml.<variant>.<release>: ggml's list of backends. */
+  readonly registryLibrary: string;
+  /** Where the backend modules are. */
+  readonly backendFolder: string;
+  /** Our own builds of the CPU module; the best that this machine can run is taken. */
+  readonly cpuModules: readonly string[];
+}
+
+export const loadedSchema = z.object({
+  ggmlVersion: z.string(),
+  addonVersion: z.string(),
+  cpuModule: z.object({ path: z.string(), isOwn: z.boolean(), note: z.string() }),
+});
+export type AddonLoaded = z.infer<typeof loadedSchema>;
+
+export type AddonSelfTest = z.infer<typeof selfTestSchema>;
+
+export const memorySchema = z.object({
+  /** Resident memory of this process. */
+  engineBytes: z.number().nonnegative(),
+  machineFreeBytes: z.number().nonnegative(),
+  machineTotalBytes: z.number().nonnegative(),
+});
+export type AddonMemory = z.infer<typeof memorySchema>;
+
+export const unavailableSchema = z.object({ backend: z.string(), reason: z.string() });
+export type UnavailableBackend = z.infer<typeof unavailableSchema>;
+
+/** The addon, once ggml is loaded. Every method throws `LutraError`. */
+export interface Addon extends AddonLoaded {
+  readonly libraries: AddonLibraries;
+  /** All GPUs that were found, then the CPU. */
+  devices(): Device[];
+  /** Backends that were looked for and not found, with the system's own reason. */
+  unavailable(): UnavailableBackend[];
+  memory(): AddonMemory;
+  /** Runs on a worker thread; a second at most on a CPU. */
+  selfTest(): Promise<AddonSelfTest>;
+}
+
+/** What lutra.node exports. */
+interface Binding {
+  load(libraries: AddonLibraries): unknown;
+  devices(): unknown;
+  unavailable(): unknown;
+  memory(): unknown;
+  selfTest(): Promise<unknown>;
+}
+
+const bindingNames = ['load', 'devices', 'unavailable', 'memory', 'selfTest'] as const satisfies (keyof Binding)[];
+
+function isBinding(value: unknown): value is Binding {
+  return bindingNames.every((name) => typeof (value as Record<string, unknown> | null)?.[name] === 'function');
+}
+
+/** An error of the addon carries code, hint and subject as properties. */
+function toLutraError(thrown: unknown): LutraError {
+  if (thrown instanceof LutraError) return thrown;
+  const { code, hint, subject } = (thrown ?? {}) as { code?: unknown; hint?: unknown; subject?: unknown };
+  return new LutraError(
+    {
+      code: errorCodes.find((known) => known === code) ?? ('internal' satisfies ErrorCode),
+      message: thrown instanceof Error ? thrown.message : String(thrown),
+      ...(typeof hint === 'string' ? { hint } : {}),
+      ...(typeof subject === 'string' ? { subject } : {}),
+    },
+    { cause: thrown },
+  );
+}
+
+function guarded<T>(call: () => unknown, schema: z.ZodType<T>): T {
+  try {
+    return schema.parse(call());
+  } catch (error) {
+    throw toLutraError(error);
+  }
+}
+
+/** The platform package's name, as node-llama-cpp chooses it. */
+export function packageName(gpu: AddonGpu, platform: NodeJS.Platform = process.platform, arch: string = process.arch): string {
+  const system = platform === 'win32' ? 'win' : platform === 'darwin' ? 'mac' : 'linux';
+  const machine = arch === 'arm' ? 'armv7l' : arch;
+  return [system, machine, ...(gpu === false ? [] : [gpu])].join('-');
+}
+
+/** `electron-builder` unpacks native files beside the archive; only there can the system's loader open them. */
+const unpacked = (path: string): string => path.replace(/([\\/]app)\.asar([\\/])/, '$1.asar.unpacked$2');
+
+/** Where that package's libraries are. Throws `LutraError` `engine-unavailable` when it is not installed. */
+export async function librariesFolder(gpu: AddonGpu): Promise<string> {
+  const name = packageName(gpu);
+  try {
+    // Asked from node-llama-cpp's place: the package is its dependency, not ours.
+    const llamaEntry = fileURLToPath(import.meta.resolve('node-llama-cpp'));
+    const entry = createRequire(llamaEntry).resolve(`@node-llama-cpp/${name}`);
+    const { getBinsDir } = (await import(pathToFileURL(entry).href)) as { getBinsDir: () => { binsDir: string } };
+    return unpacked(join(getBinsDir().binsDir, name));
+  } catch (error) {
+    throw new LutraError(
+      {
+        code: 'engine-unavailable',
+        message: `The engine's libraries for this machine (${name}) are not installed.`,
+        hint: 'Run npm ci in the folder of Lutra, or install Lutra again.',
+        subject: name,
+      },
+      { cause: error },
+    );
+  }
+}
+
+function findLibraries(folder: string, addonFolder: string): AddonLibraries {
+  const names = existsSync(folder) ? readdirSync(folder) : [];
+  const find = (what: string, pattern: RegExp): string => {
+    const name = names.find((candidate) => pattern.test(candidate));
+    if (name !== undefined) return join(folder, name);
+    throw new LutraError({
+      code: 'engine-unavailable',
+      message: `The engine's library ${what} is missing from ${folder}.`,
+      hint: 'Run npm ci in the folder of Lutra, or install Lutra again.',
+      subject: folder,
+    });
+  };
+  const moduleName = /^(lib)?ggml-cpu-[\w.]+\.(so|dll)$/;
+  return {
+    baseLibrary: find('ggml-base', /^(lib)?ggml-base\.(so|dylib|dll)$/),
+    registryLibrary: find('ggml', /^(lib)?ggml\..*\.(so|dylib|dll)$/),
+    backendFolder: folder,
+    cpuModules: readdirSync(addonFolder)
+      .filter((name) => moduleName.test(name))
+      .map((name) => join(addonFolder, name)),
+  };
+}
+
+/**
+ * Loads the addon and, through it, ggml; once per process.
+ * @param addonFolder where `lutra.node` and our CPU module are (`build/native/<platform>-<arch>`)
+ * @param gpu the one that `getLlama` uses in this process
+ * Throws `LutraError`: `engine-unavailable` (not built, or packages missing), `file-access` (a library does not load),
+ * `not-supported` (another ggml version), `conflict` (another ggml is in this process).
+ */
+export async function loadAddon(addonFolder: string, gpu: AddonGpu): Promise<Addon> {
+  const folder = unpacked(addonFolder);
+  const file = join(folder, 'lutra.node');
+  if (!existsSync(file)) {
+    throw new LutraError({
+      code: 'engine-unavailable',
+      message: "The engine's addon is not built.",
+      hint: 'Run npm run native -- build in the folder of Lutra.',
+      subject: file,
+    });
+  }
+  const libraries = findLibraries(await librariesFolder(gpu), folder);
+  const binding = openBinding(file);
+  const loaded = guarded(() => binding.load(libraries), loadedSchema);
+  return {
+    ...loaded,
+    libraries,
+    devices: () => guarded(() => binding.devices(), z.array(deviceSchema)),
+    unavailable: () => guarded(() => binding.unavailable(), z.array(unavailableSchema)),
+    memory: () => guarded(() => binding.memory(), memorySchema),
+    selfTest: async () => {
+      try {
+        return selfTestSchema.parse(await binding.selfTest());
+      } catch (error) {
+        throw toLutraError(error);
+      }
+    },
+  };
+}
+
+function openBinding(file: string): Binding {
+  let binding: unknown;
+  try {
+    binding = createRequire(join(dirname(file), 'addon.cjs'))(file);
+  } catch (error) {
+    throw new LutraError(
+      {
+        code: 'file-access',
+        message: `The engine's addon does not load: ${error instanceof Error ? error.message : String(error)}`,
+        hint: 'Build it again: npm run native -- build.',
+        subject: file,
+      },
+      { cause: error },
+    );
+  }
+  if (isBinding(binding)) return binding;
+  throw new LutraError({
+    code: 'not-supported',
+    message: "The engine's addon is of another version than this Lutra.",
+    hint: 'Build it again: npm run native -- build.',
+    subject: file,
+  });
+}

@@ -1,0 +1,85 @@
+/** Devices, versions and the self-test, asked once per process. */
+import { freemem, totalmem } from 'node:os';
+import { resolve } from 'node:path';
+import { getModuleVersion } from 'node-llama-cpp';
+import type { EngineReport } from '../../../contract/engine.ts';
+import { toErrorData } from '../../../contract/errors.ts';
+import { version } from '../../../package.json';
+import { loadAddon } from '../addon.ts';
+import type { Addon } from '../addon.ts';
+import type { LlamaRuntime } from './llama.ts';
+
+export class Reporter {
+  readonly #runtime: LlamaRuntime;
+  readonly #addonFolder: string;
+  #report: Promise<EngineReport> | null = null;
+  #addon: Promise<Addon> | null = null;
+
+  /** `entryFolder` is where the built worker lies. */
+  constructor(runtime: LlamaRuntime, entryFolder: string) {
+    this.#runtime = runtime;
+    this.#addonFolder = resolve(entryFolder, '../../build/native', `${process.platform}-${process.arch}`);
+  }
+
+  /** What is missing is said in the report; it fails only where no model library can be loaded at all. */
+  report(): Promise<EngineReport> {
+    this.#report ??= this.#read().catch((thrown: unknown) => {
+      this.#report = null;
+      throw thrown;
+    });
+    return this.#report;
+  }
+
+  /** The GPU that a model would run on; null where there is none. */
+  async gpu(): Promise<{ name: string; freeBytes: number } | null> {
+    const llama = await this.#runtime.llama();
+    const [name] = llama.gpu === false ? [] : await llama.getGpuDeviceNames();
+    return name === undefined ? null : { name, freeBytes: (await llama.getVramState()).free };
+  }
+
+  /** The addon uses the libraries that node-llama-cpp loaded, so that comes first. */
+  #open(): Promise<Addon> {
+    this.#addon ??= this.#runtime.llama().then((llama) => loadAddon(this.#addonFolder, llama.gpu));
+    return this.#addon;
+  }
+
+  async #read(): Promise<EngineReport> {
+    const versions = { lutra: version, nodeLlamaCpp: await getModuleVersion(), node: process.versions.node };
+    await this.#runtime.llama();
+    try {
+      const addon = await this.#open();
+      return {
+        devices: addon.devices(),
+        versions: { ...versions, ggml: addon.ggmlVersion, addon: addon.addonVersion },
+        cpuModule: addon.cpuModule,
+        unavailable: addon.unavailable(),
+        selfTest: await addon.selfTest(),
+      };
+    } catch (thrown) {
+      this.#addon = null;
+      const { message, hint } = toErrorData(thrown);
+      const detail = hint === undefined ? message : `${message} ${hint}`;
+      return {
+        devices: [await this.#plainDevice()],
+        versions: { ...versions, ggml: 'unknown', addon: 'not loaded' },
+        cpuModule: { path: '', isOwn: false, note: 'Chat uses the prebuilt module.' },
+        unavailable: [],
+        selfTest: { ok: false, checks: [{ name: 'native addon', ok: false, detail }] },
+      };
+    }
+  }
+
+  async #plainDevice(): Promise<EngineReport['devices'][number]> {
+    const llama = await this.#runtime.llama();
+    const names = llama.gpu === false ? [] : await llama.getGpuDeviceNames();
+    const vram = names.length > 0 ? await llama.getVramState() : null;
+    return {
+      backend: vram === null || llama.gpu === false ? 'cpu' : llama.gpu,
+      name: names[0] ?? 'CPU',
+      description: names[0] ?? 'CPU',
+      memoryTotalBytes: vram?.total ?? totalmem(),
+      memoryFreeBytes: vram?.free ?? freemem(),
+      features: [],
+    };
+  }
+}
