@@ -51,8 +51,9 @@ export function searchMessages(db: Database.Database, query: string, limit: numb
 
 /** The text around the first match, cut into pieces, with every match marked. */
 export function snippetOf(text: string, words: readonly string[]): SearchHit['snippet'] {
-  const pattern = new RegExp(words.map((word) => word.replaceAll(/[$()*+.?[\\\]^{|}]/g, '\\$&')).join('|'), 'giu');
-  const first = pattern.exec(text)?.index ?? 0;
+  const source = words.map((word) => word.replaceAll(/[$()*+.?[\\\]^{|}]/g, '\\$&')).join('|');
+  const pattern = new RegExp(source, 'giu');
+  const first = Math.max(0, text.search(pattern));
   const from = wordStart(text, Math.max(0, first - snippetBefore));
   const to = Math.min(text.length, first + snippetAfter);
   const shown = text.slice(from, to).replaceAll(/\s+/gu, ' ');

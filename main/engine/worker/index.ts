@@ -50,4 +50,6 @@ const handlers: EngineHandlers = {
 };
 
 serve(engineProtocol, handlers, parentPortTransport() ?? processTransport(process as unknown as ChannelEnd), 'main');
+// Ctrl-C reaches the whole group; the studio ends this process when it is done with it.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
 process.on('disconnect', () => process.exit(0));

@@ -5,7 +5,7 @@ import { getModuleVersion } from 'node-llama-cpp';
 import type { EngineReport } from '../../../contract/engine.ts';
 import { toErrorData } from '../../../contract/errors.ts';
 import { version } from '../../../package.json';
-import { loadAddon } from '../addon.ts';
+import { loadAddon, packageName } from '../addon.ts';
 import type { Addon } from '../addon.ts';
 import type { LlamaRuntime } from './llama.ts';
 
@@ -18,7 +18,7 @@ export class Reporter {
   /** `entryFolder` is where the built worker lies. */
   constructor(runtime: LlamaRuntime, entryFolder: string) {
     this.#runtime = runtime;
-    this.#addonFolder = resolve(entryFolder, '../../build/native', `${process.platform}-${process.arch}`);
+    this.#addonFolder = resolve(entryFolder, '../../build/native', packageName(false));
   }
 
   /** What is missing is said in the report; it fails only where no model library can be loaded at all. */

@@ -4,6 +4,8 @@ import { GgufInsights, readGgufFileInfo } from 'node-llama-cpp';
 import { defaultContextLimit } from '../../../../contract/chat.ts';
 import type { Fit } from '../../../../contract/models.ts';
 import type { Inspection } from '../../protocol.ts';
+import { readGgufHeader } from './gguf.ts';
+import type { GgufHeader } from './gguf.ts';
 
 /** Above this share of free memory it would run, but nothing else should. */
 const tightShare = 0.85;
@@ -41,6 +43,23 @@ function verdictOf(neededBytes: number, availableBytes: number): Fit['verdict'] 
 
 type Parts = Pick<Fit, 'weightsBytes' | 'cacheBytes' | 'overheadBytes'>;
 
+/** Bytes of one cached value: llama.cpp keeps keys and values in f16. */
+const cacheValueBytes = 2;
+
+/** Exact for plain attention: every layer keeps its key/value heads for each token. Null for other architectures. */
+export function plainCacheBytes({ metadata }: GgufHeader, contextLength: number): number | null {
+  const architecture = String(metadata.get('general.architecture'));
+  const value = (key: string): number => Number(metadata.get(`${architecture}.${key}`) ?? Number.NaN);
+  const isPlain = ![...metadata.keys()].some((key) => /\.(ssm|attention\.sliding_window|attention\.kv_lora_rank|shortconv)/.test(key));
+  const heads = value('attention.head_count');
+  const headSize = value('embedding_length') / heads;
+  const keyValueHeads = metadata.has(`${architecture}.attention.head_count_kv`) ? value('attention.head_count_kv') : heads;
+  const keySize = metadata.has(`${architecture}.attention.key_length`) ? value('attention.key_length') : headSize;
+  const valueSize = metadata.has(`${architecture}.attention.value_length`) ? value('attention.value_length') : headSize;
+  const bytes = value('block_count') * keyValueHeads * (keySize + valueSize) * contextLength * cacheValueBytes;
+  return isPlain && Number.isFinite(bytes) ? bytes : null;
+}
+
 /** The cache and the compute buffers as llama.cpp would allocate them. */
 async function ggufParts(path: string, contextLength: number, onGpu: boolean): Promise<Parts> {
   const info = await readGgufFileInfo(path, { sourceType: 'filesystem', logWarnings: false });
@@ -52,11 +71,12 @@ async function ggufParts(path: string, contextLength: number, onGpu: boolean): P
   };
   const bare = insights.estimateContextResourceRequirements({ ...options, includeGraphOverhead: false });
   const whole = insights.estimateContextResourceRequirements({ ...options, includeGraphOverhead: true });
-  const cacheBytes = bare.cpuRam + bare.gpuVram;
+  const estimatedCache = bare.cpuRam + bare.gpuVram;
+  const cacheBytes = plainCacheBytes(await readGgufHeader(path), contextLength) ?? estimatedCache;
   return {
     weightsBytes: insights.modelSize,
     cacheBytes,
-    overheadBytes: whole.cpuRam + whole.gpuVram - cacheBytes + processBytes,
+    overheadBytes: whole.cpuRam + whole.gpuVram - estimatedCache + processBytes,
   };
 }
 

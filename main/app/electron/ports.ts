@@ -1,0 +1,35 @@
+/** Hands a page its one port, and takes the files that a person gave it. Only our own top frame is answered. */
+import type { IpcMain } from 'electron';
+import { MessageChannelMain } from 'electron';
+import { randomUUID } from 'node:crypto';
+import { z } from 'zod';
+import { LutraError } from '../../../contract/errors.ts';
+import { messagePortTransport } from '../../../contract/rpc/message-port.ts';
+import type { Studio } from '../../studio.ts';
+import { isOwnFrame } from './origin.ts';
+
+const longestPath = 32_768;
+const pathSchema = z.string().min(1).max(longestPath);
+
+export function handlePorts(ipc: IpcMain, studio: Pick<Studio, 'serve' | 'files'>, page: string): void {
+  /** By frame: a page that asks again has reloaded or lost its port. */
+  const ends = new Map<string, () => void>();
+  ipc.on('lutra:connect', ({ senderFrame, sender }) => {
+    if (!isOwnFrame(senderFrame, page)) return;
+    const pageId = String(sender.id);
+    ends.get(pageId)?.();
+    const { port1, port2 } = new MessageChannelMain();
+    ends.set(pageId, studio.serve(messagePortTransport(port1), randomUUID()));
+    senderFrame.postMessage('lutra:port', null, [port2]);
+    sender.once('destroyed', () => {
+      ends.get(pageId)?.();
+      ends.delete(pageId);
+    });
+  });
+  ipc.handle('lutra:grant', async ({ senderFrame }, path: unknown) => {
+    if (!isOwnFrame(senderFrame, page)) throw new Error('Only the studio may do that.');
+    const parsed = pathSchema.safeParse(path);
+    if (parsed.success) return (await studio.files.grant(parsed.data)).id;
+    throw new LutraError({ code: 'bad-input', message: 'That file does not lie on a disk.', subject: 'path' });
+  });
+}
