@@ -1,5 +1,5 @@
 /** What the page may load, where addresses may lead, and which files may be served: one truth for both hosts. */
-import { realpath } from 'node:fs/promises';
+import { realpath, stat } from 'node:fs/promises';
 import { extname, join, sep } from 'node:path';
 
 /** The policy of the page. `nonce` marks the style elements that the page makes itself. */
@@ -62,7 +62,7 @@ export async function containedPath(root: string, requestPath: string): Promise<
   try {
     const realRoot = await realpath(root);
     const path = await realpath(join(realRoot, ...parts));
-    return path.startsWith(realRoot + sep) ? path : null;
+    return path.startsWith(realRoot + sep) && (await stat(path)).isFile() ? path : null;
   } catch {
     return null;
   }

@@ -6,16 +6,8 @@ import { Readable } from 'node:stream';
 import { toErrorData } from '../../../contract/errors.ts';
 import type { ResolvedGrant } from '../../files/service.ts';
 import { parseRange } from '../http/ranges.ts';
+import { originOf, pageOrigin } from './origin.ts';
 import { containedPath, mimeTypeOf, securityHeaders } from '../security.ts';
-
-export const pageOrigin = 'app://studio';
-
-/** `scheme://host:port`, `null` for what is no address. Node's `URL.origin` is `null` for schemes of our own. */
-export function originOf(url: string): string {
-  if (!URL.canParse(url)) return 'null';
-  const { protocol, host } = new URL(url);
-  return `${protocol}//${host}`;
-}
 
 /** A file of the built page under `root`; `index.html` with a fresh nonce in its policy and its text. */
 export function answerPage(root: string, request: Request): Promise<Response> {
@@ -23,7 +15,7 @@ export function answerPage(root: string, request: Request): Promise<Response> {
     if (originOf(request.url) !== pageOrigin) return null;
     const { pathname } = new URL(request.url);
     const path = await containedPath(root, pathname === '/' ? '/index.html' : pathname);
-    if (path === null || !(await stat(path)).isFile()) return null;
+    if (path === null) return null;
     if (!path.endsWith('index.html')) return fileAnswer(path, request, {});
     const nonce = randomBytes(16).toString('base64');
     const html = (await readFile(path, 'utf8')).replaceAll('__CSP_NONCE__', nonce);

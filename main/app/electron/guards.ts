@@ -1,6 +1,6 @@
 /** Everything a page might ask of the system, refused: permissions, navigation, windows, certificates, the network. */
 import type { App, Session, WebContents } from 'electron';
-import { originOf } from '../desktop/answers.ts';
+import { originOf } from '../desktop/origin.ts';
 import { safeExternalUrl } from '../security.ts';
 
 /** Copying text is all that the page may do by itself. */

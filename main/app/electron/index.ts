@@ -1,14 +1,14 @@
 /** The desktop studio: the same services as the headless host, in a window. */
 import { app, BrowserWindow, dialog, ipcMain, Menu, protocol, session } from 'electron';
 import { menuText } from '../desktop/menu-text.ts';
+import { menuTemplate } from '../desktop/menu.ts';
 import { openedPaths } from '../desktop/opened-paths.ts';
+import { pageAddress } from '../desktop/origin.ts';
 import { builtFolders, defaultDataFolder } from '../folders.ts';
 import { createStudio } from '../../studio.ts';
 import type { Studio } from '../../studio.ts';
 import { desktopHost, openAfterAsking, showError } from './dialogs.ts';
 import { denyNetwork, denyPermissions, guardContents, refuseCertificateErrors } from './guards.ts';
-import { menuTemplate } from './menu.ts';
-import { pageAddress } from './origin.ts';
 import { handlePorts } from './ports.ts';
 import { handleProtocols, schemes } from './protocols.ts';
 import { partition } from './web-preferences.ts';
@@ -16,8 +16,8 @@ import { createWindow, focusWindow } from './window.ts';
 
 const folders = builtFolders(import.meta.dirname);
 const dataFolder = defaultDataFolder();
-const page = pageAddress(app.isPackaged);
 const { isPackaged } = app;
+const page = pageAddress(isPackaged);
 
 app.enableSandbox();
 protocol.registerSchemesAsPrivileged(schemes);

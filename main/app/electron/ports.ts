@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { LutraError } from '../../../contract/errors.ts';
 import { messagePortTransport } from '../../../contract/rpc/message-port.ts';
 import type { Studio } from '../../studio.ts';
-import { isOwnFrame } from './origin.ts';
+import { isOwnFrame } from '../desktop/origin.ts';
 
 const longestPath = 32_768;
 const pathSchema = z.string().min(1).max(longestPath);

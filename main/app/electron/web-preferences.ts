@@ -21,6 +21,7 @@ type ComfortSettings =
   | 'spellcheck'
   | 'textAreasAreResizable'
   | 'transparent'
+  | 'v8CacheOptions'
   | 'webgl'
   | `zoom${'Factor' | 'Mode'}`;
 

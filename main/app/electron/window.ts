@@ -4,7 +4,7 @@ import { readWindowState, writeWindowState } from '../desktop/window-state.ts';
 import { webPreferences } from './web-preferences.ts';
 
 /** The page's own colours before it is painted (renderer/styles.css). */
-const background = { light: '#ffffff', dark: '#17181a' };
+const background = { light: '#fbfbfa', dark: '#161716' };
 
 export interface WindowOptions {
   readonly page: string;
