@@ -20,7 +20,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const nativeFolder = join(root, 'native');
 const modulesFolder = join(root, 'node_modules');
 const buildFolder = join(root, 'build');
-const platform = `${process.platform === 'win32' ? 'win' : process.platform === 'darwin' ? 'mac' : process.platform}-${process.arch}`;
+const platform = `${process.platform === 'win32' ? 'win' : process.platform === 'darwin' ? 'mac' : process.platform}-${process.arch === 'arm' ? 'armv7l' : process.arch}`;
 
 /** Where `lutra.node` and our CPU module are. */
 export const addonFolder = join(buildFolder, 'native', platform);
@@ -151,7 +151,9 @@ async function unpackLlama(tools, { version, bundle }, log) {
     await rm(folder, { recursive: true, force: true });
     await rename(temporary, folder);
   } catch (error) {
-    throw new NativeBuildError(`llama.cpp's sources could not be unpacked: ${error.stderr ?? error.message}`, { cause: error });
+    throw new NativeBuildError(`llama.cpp's sources could not be unpacked: ${error.stderr ?? error.message}`, {
+      cause: error,
+    });
   } finally {
     await rm(temporary, { recursive: true, force: true });
   }
@@ -171,7 +173,9 @@ async function shippedLibraries(variant = '') {
 async function findCpuLevel(tools) {
   const folder = await shippedLibraries();
   if (folder === null || process.platform === 'win32') return null;
-  const modules = (await readdir(folder)).filter((name) => name.includes('ggml-cpu-')).map((name) => join(folder, name));
+  const modules = (await readdir(folder))
+    .filter((name) => name.includes('ggml-cpu-'))
+    .map((name) => join(folder, name));
   if (modules.length === 0) return null;
   const temporary = await mkdtemp(join(buildFolder, 'probing-'));
   try {
@@ -320,7 +324,14 @@ export async function testNative({ sanitize = false, log = console.log } = {}) {
   await alone(() => compile(findTools(), folder, ['all'], () => {}), log);
   const ctest = findTool('ctest');
   if (ctest === null) throw new NativeBuildError(`ctest is missing; it comes with cmake. ${adviceHere()}`);
-  const args = ['--test-dir', folder, '--output-on-failure', '--no-tests=error', '--parallel', String(availableParallelism())];
+  const args = [
+    '--test-dir',
+    folder,
+    '--output-on-failure',
+    '--no-tests=error',
+    '--parallel',
+    String(availableParallelism()),
+  ];
   try {
     await runLogged(ctest, args, { log });
   } catch (error) {

@@ -97,7 +97,11 @@ function guarded<T>(call: () => unknown, schema: z.ZodType<T>): T {
 }
 
 /** The platform package's name, as node-llama-cpp chooses it. */
-export function packageName(gpu: AddonGpu, platform: NodeJS.Platform = process.platform, arch: string = process.arch): string {
+export function packageName(
+  gpu: AddonGpu,
+  platform: NodeJS.Platform = process.platform,
+  arch: string = process.arch,
+): string {
   const system = platform === 'win32' ? 'win' : platform === 'darwin' ? 'mac' : 'linux';
   const machine = arch === 'arm' ? 'armv7l' : arch;
   return [system, machine, ...(gpu === false ? [] : [gpu])].join('-');

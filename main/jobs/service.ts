@@ -175,6 +175,7 @@ export class JobsService implements JobStarter {
       };
       // The caller gets the id before the work begins.
       await Promise.resolve();
+      running.abort.signal.throwIfAborted();
       const outcome = await runner.run(input, context);
       this.#end(running, running.ending ?? 'done', running.ending === null ? outcome : running.job.note, null);
     } catch (thrown) {

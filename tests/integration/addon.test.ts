@@ -87,39 +87,45 @@ describe('the addon', () => {
       const addon = await loadAddon(folder, false);`,
   };
   for (const [when, start] of Object.entries(orders)) {
-    test.runIf(process.platform === 'linux')(`loaded ${when}, it shares one ggml with it and both end cleanly`, async () => {
-      const found = await inProcess(
-        `${start}
+    test.runIf(process.platform === 'linux')(
+      `loaded ${when}, it shares one ggml with it and both end cleanly`,
+      async () => {
+        const found = await inProcess(
+          `${start}
          const first = await addon.selfTest();
          await llama.dispose();
          const second = await addon.selfTest();
          report({ bases: mapped(/libggml-base\\.so/), registries: mapped(/libggml\\.[^/]*so/), first, second });`,
-        z.object({
-          bases: z.array(z.string()),
-          registries: z.array(z.string()),
-          first: selfTestSchema,
-          second: selfTestSchema,
-        }),
-      );
-      expect(found.bases).toHaveLength(1);
-      expect(found.registries).toHaveLength(1);
-      expect([found.first.ok, found.second.ok]).toEqual([true, true]);
-    });
+          z.object({
+            bases: z.array(z.string()),
+            registries: z.array(z.string()),
+            first: selfTestSchema,
+            second: selfTestSchema,
+          }),
+        );
+        expect(found.bases).toHaveLength(1);
+        expect(found.registries).toHaveLength(1);
+        expect([found.first.ok, found.second.ok]).toEqual([true, true]);
+      },
+    );
   }
 
-  test.runIf(process.platform === 'linux')('pointed at another copy of ggml than the language model, it refuses', async () => {
-    const failure = await inProcess(
-      `await startLlama(false);
+  test.runIf(process.platform === 'linux')(
+    'pointed at another copy of ggml than the language model, it refuses',
+    async () => {
+      const failure = await inProcess(
+        `await startLlama(false);
        report(await loadAddon(folder, 'vulkan').then(() => null, (error) => error.toData()));`,
-      z.object({ code: z.string(), message: z.string(), hint: z.string() }).nullable(),
-    );
-    // The package may be absent on this machine; that is told in another way.
-    expect(failure?.code).toBe(
-      existsSync(resolve(import.meta.dirname, '../../node_modules/@node-llama-cpp', packageName('vulkan')))
-        ? 'conflict'
-        : 'engine-unavailable',
-    );
-  });
+        z.object({ code: z.string(), message: z.string(), hint: z.string() }).nullable(),
+      );
+      // The package may be absent on this machine; that is told in another way.
+      expect(failure?.code).toBe(
+        existsSync(resolve(import.meta.dirname, '../../node_modules/@node-llama-cpp', packageName('vulkan')))
+          ? 'conflict'
+          : 'engine-unavailable',
+      );
+    },
+  );
 
   test('built but damaged, or not built at all, it says what to do', async () => {
     const empty = await mkdtemp(join(folder, 'empty-'));
@@ -180,7 +186,9 @@ describe('the native build', () => {
   test('used wrongly it says how', async () => {
     const script = resolve(import.meta.dirname, '../../scripts/native.mjs');
     for (const args of [[], ['paint'], ['build', '--sanitize'], ['test', '--fast']]) {
-      const failure = await run(process.execPath, [script, ...args]).catch((error: { code: number; stderr: string }) => error);
+      const failure = await run(process.execPath, [script, ...args]).catch(
+        (error: { code: number; stderr: string }) => error,
+      );
       expect(failure).toMatchObject({ code: 2, stderr: expect.stringContaining('usage:') });
     }
   });
