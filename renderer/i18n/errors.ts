@@ -15,7 +15,7 @@ export interface ErrorText {
  * kind of error comes first, then main's words, which name the file or field.
  */
 export function errorText(error: ErrorData): ErrorText {
-  const hint = i18n.t(`errors.${error.code}.hint`);
+  const hint: string = i18n.t(`errors.${error.code}.hint`);
   if (i18n.resolvedLanguage === 'en') {
     return { message: error.message, detail: null, hint: error.hint ?? (hint === '' ? null : hint) };
   }

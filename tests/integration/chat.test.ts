@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { unzipSync } from 'fflate';
 import { defaultSampler } from '../../contract/chat.ts';
+import type { Sampler } from '../../contract/chat.ts';
 import { writeTinyGguf } from '../fixtures/gguf.ts';
 import { temporaryFolder } from '../fixtures/host.ts';
 import { addModel, answered, follow, openStudio } from '../fixtures/studio.ts';
@@ -13,7 +14,7 @@ let open: OpenStudio;
 let modelId: string;
 let endlessId: string;
 
-const shortAnswers = { ...defaultSampler, maxTokens: 12, seed: 3 };
+const shortAnswers: Sampler = { ...defaultSampler, maxTokens: 12, seed: 3 };
 
 async function newChat(sampler = shortAnswers, model = modelId): Promise<string> {
   const { id } = await open.client.chat.create({ modelId: model });
