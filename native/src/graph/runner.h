@@ -47,7 +47,8 @@ class Runner {
   /// Throws GraphError: `not-supported` (an op that no device here may run), `out-of-memory`.
   void build(const std::function<void(GraphBuilder&)>& forward);
 
-  /// Fills an input. Throws GraphError `internal` on a wrong name or size.
+  /// Fills an input, which is to be done before every run: the graph uses its memory for other values.
+  /// Throws GraphError `internal` on a wrong name or size.
   void set(const std::string& name, std::span<const std::byte> bytes);
   template <typename Value>
   void set(const std::string& name, const std::vector<Value>& values) {
