@@ -53,6 +53,8 @@ export class AppService {
   async *#events(signal: AbortSignal): AsyncGenerator<AppEvent, void, undefined> {
     const { bus, engine, settings } = this.#options;
     const queue = new EventQueue();
+    // Someone looks: the engine starts and tests itself, so that its device and health can be shown.
+    engine.report().catch(() => undefined);
     queue.push({ type: 'settings', settings: settings.get() });
     queue.push({ type: 'engine', status: engine.status() });
     const ends = [

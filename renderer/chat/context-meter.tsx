@@ -25,14 +25,23 @@ export function ContextMeter({ measure }: { measure: Measure | null }): ReactEle
   ].filter((line) => line !== null);
   return (
     <Tooltip label={label.join(' ')}>
-      <button type="button" aria-label={label.join(' ')} className="tnum flex h-8 items-center gap-2 rounded-md px-1.5 text-2xs text-muted hover:bg-hover">
+      <div
+        role="meter"
+        tabIndex={0}
+        aria-label={t('header.meter')}
+        aria-valuemin={0}
+        aria-valuemax={contextSize}
+        aria-valuenow={Math.min(tokens, contextSize)}
+        aria-valuetext={label.join(' ')}
+        className="tnum flex h-8 items-center gap-2 rounded-md px-1.5 text-2xs text-muted hover:bg-hover"
+      >
         <span aria-hidden className="h-1 w-14 overflow-hidden rounded-full bg-pressed">
           <span className={cx('block h-full rounded-full', isNearFull ? 'bg-warn' : 'bg-accent')} style={{ width: `${Math.max(2, share * 100)}%` }} />
         </span>
         <span aria-hidden className="max-lg:hidden">
           {formatCount(tokens)} / {formatCount(contextSize)}
         </span>
-      </button>
+      </div>
     </Tooltip>
   );
 }

@@ -19,10 +19,10 @@ export const MessageView = memo(function MessageView({ message, isLast }: { mess
   const name = isUser ? t('message.you') : (message.modelName ?? t('message.assistant'));
   return (
     <article aria-label={name} className={cx('group mx-auto w-full max-w-[46rem] px-5', isUser ? 'pt-6' : 'pt-3', isLast && 'pb-4')}>
-      <h3 className="flex items-center gap-2 pb-1 text-xs font-semibold text-muted">
+      <h2 className="flex items-center gap-2 pb-1 text-xs font-semibold text-muted">
         <span aria-hidden className={cx('size-1.5 rounded-full', isUser ? 'bg-faint' : 'bg-accent')} />
         <span className="truncate">{name}</span>
-      </h3>
+      </h2>
       {isEditing ? (
         <Editor message={message} onClose={() => setEditing(false)} />
       ) : isUser ? (
@@ -102,7 +102,7 @@ function Actions({ message, isLast, onEdit }: { message: Message; isLast: boolea
   };
   if (message.status === 'answering') return <div className="h-8" />;
   return (
-    <div className="flex min-h-8 flex-wrap items-center gap-x-1 pt-0.5 text-xs text-muted">
+    <div className="-ml-1.5 flex min-h-8 flex-wrap items-center gap-x-1 pt-0.5 text-xs text-muted">
       <Branches message={message} disabled={isAnswering} />
       <span
         className={cx(
@@ -172,18 +172,18 @@ function Stats({ message }: { message: Message }): ReactElement | null {
   const ms = stats.timeToFirstTokenMs;
   const first =
     ms < 1000 ? t('message.milliseconds', { value: formatNumber(ms, 0) }) : t('message.seconds', { value: formatNumber(ms / 1000, 1) });
-  const parts: string[] = [
+  const parts = [
     t('message.stats', {
       speed: formatSpeed(stats.tokensPerSecond),
       first,
       tokens: formatNumber(stats.generatedTokens, 0),
       seed: String(stats.seed),
     }),
-    t(`message.reason.${stats.stopReason}`),
+    ...(stats.stopReason === 'end' ? [] : [t(`message.reason.${stats.stopReason}`)]),
   ];
   return (
     <span className="tnum ml-1 truncate text-2xs text-faint" title={t('message.cached', { count: stats.cachedTokens })}>
-      {parts.filter((part) => part !== '').join(' · ')}
+      {parts.join(' · ')}
     </span>
   );
 }

@@ -56,7 +56,7 @@ export const strings: SameShape<typeof english> = {
     interrupted: 'Lutra 在回答途中关闭了。已写的内容都保留着。',
     stats: '{{speed}} · 首个词元 {{first}} · {{tokens}} 个词元 · 种子 {{seed}}',
     cached: '复用了 {{count}} 个提示词元',
-    reason: { end: '', length: '达到允许的最大长度', 'context-full': '上下文已满', stopped: '已停止' },
+    reason: { length: '达到允许的最大长度', 'context-full': '上下文已满', stopped: '已停止' },
     seconds: '{{value}} 秒',
     milliseconds: '{{value}} 毫秒',
     done: '回答已完成。',

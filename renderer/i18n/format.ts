@@ -11,7 +11,8 @@ function number(value: number, options: Intl.NumberFormatOptions): string {
 /** 1,503,238,553 → "1.4 GB". Steps of 1024, as file managers and memory tools count. */
 export function formatBytes(bytes: number): string {
   let [value, unit] = [bytes, 0];
-  while (value >= step && unit < units.length - 1) {
+  // A thousand of a unit reads worse than one of the next.
+  while (value >= 1000 && unit < units.length - 1) {
     value /= step;
     unit += 1;
   }

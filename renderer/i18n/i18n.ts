@@ -21,6 +21,7 @@ void i18n.use(initReactI18next).init({
   interpolation: { escapeValue: false },
   initAsync: false,
   returnNull: false,
+  returnEmptyString: true,
 });
 
 /** `system` follows the browser: any Chinese is shown as Simplified Chinese, everything else as English. */

@@ -44,7 +44,7 @@ export function Field({ label, hint, error, layout = 'column', children, classNa
   return (
     <Base.Root
       invalid={error !== undefined}
-      className={cx('flex flex-col gap-x-6 gap-y-2 py-3 sm:flex-row sm:items-start', className)}
+      className={cx('flex flex-col gap-x-6 gap-y-2 py-3 sm:flex-row sm:items-center', className)}
     >
       <div className="flex min-w-0 flex-1 flex-col gap-0.5">
         {words}

@@ -78,7 +78,7 @@ function ToastList(): ReactElement[] {
     <Toast.Root
       key={toast.id}
       toast={toast}
-      className="w-full rounded-lg bg-surface shadow-float transition-[opacity,translate] data-ending-style:opacity-0 data-limited:hidden data-starting-style:translate-y-2 data-starting-style:opacity-0"
+      className="w-full rounded-lg bg-surface shadow-float transition-[opacity,translate] data-ending-style:opacity-0 data-limited:hidden data-starting-style:-translate-y-2 data-starting-style:opacity-0"
     >
       <Toast.Content className="flex items-start gap-2.5 py-2.5 pr-1.5 pl-3">
         <span className="flex h-7 items-center [&_svg]:size-4">{icons[(toast.type as ToastTone | undefined) ?? 'info']}</span>
@@ -106,7 +106,7 @@ export function Toaster(): ReactElement {
       <Toast.Portal>
         <Toast.Viewport
           aria-label={t('shell.notices')}
-          className="fixed right-4 bottom-10 z-50 flex w-88 max-w-[calc(100vw-2rem)] flex-col gap-2 max-sm:bottom-24"
+          className="fixed top-14 right-4 z-50 flex w-88 max-w-[calc(100vw-2rem)] flex-col gap-2"
         >
           <ToastList />
         </Toast.Viewport>

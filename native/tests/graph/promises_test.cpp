@@ -136,8 +136,8 @@ struct StopAt {
   }
 };
 
-/// A stop in the middle: nothing after it may run, neither on the device nor on the CPU beside it. What a node would
-/// have written still is what the run before wrote.
+/// A stop in the middle: nothing after it may run, neither on the device nor on the CPU beside it. The last node before
+/// each output triples, so that a value on its way there is not mistaken for one that has arrived.
 void cancelling(Runner& runner) {
   std::stop_source source;
   StopAt stop{nullptr};
@@ -147,27 +147,30 @@ void cancelling(Runner& runner) {
     Tensor x = ggml_scale(g, g.input("x", GGML_TYPE_F32, {4}), 2.0F);
     Tensor y = graph::custom(g, stop, GGML_TYPE_F32, ne, std::array{x});
     for (int i = 0; i < 1000; ++i) y = ggml_scale(g, y, 1.0F);
+    y = ggml_scale(g, y, 3.0F);
     g.output("on the device", y);
     y = graph::custom(g, pass, GGML_TYPE_F32, ne, std::array{y});
-    g.output("at the end", ggml_scale(g, y, 1.0F));
+    g.output("at the end", ggml_scale(g, y, 3.0F));
   });
-  const auto holds = [&](float value) {
-    const std::vector<float> expected(4, value);
-    return runner.get("on the device") == expected && runner.get("at the end") == expected;
+  const auto holds = [&](const char* output, float value) {
+    return runner.get(output) == std::vector<float>(4, value);
   };
-  runner.set("x", std::vector<float>(4, 1.0F));
+  const auto fill = [&](float value) { runner.set("x", std::vector<float>(4, value)); };
+  fill(1);
   runner.compute(source.get_token());
-  check(holds(2), "a graph that may be stopped runs to its end");
+  check(holds("on the device", 6) && holds("at the end", 18), "a graph that may be stopped runs to its end");
 
   stop.source = &source;
-  runner.set("x", std::vector<float>(4, 5.0F));
+  fill(5);
   fails_with("cancelled", [&] { runner.compute(source.get_token()); }, "a stop from within ends the run");
-  check(holds(2), "after a stop nothing more runs");
+  check(!holds("on the device", 30), "after a stop the device computes no more");
+  check(!holds("at the end", 90), "after a stop the CPU computes no more");
+  fill(7);
   fails_with("cancelled", [&] { runner.compute(source.get_token()); }, "a stop from before starts no run");
-  check(holds(2), "a stop from before runs nothing");
-  runner.set("x", std::vector<float>(4, 5.0F));
+  check(!holds("on the device", 42), "a stop from before runs nothing");
+  fill(5);
   runner.compute();
-  check(holds(10), "a cancelled graph runs again");
+  check(holds("on the device", 30) && holds("at the end", 90), "a cancelled graph runs again");
 }
 
 void sharing() {
