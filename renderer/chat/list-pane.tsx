@@ -31,7 +31,7 @@ export function ListPane({ renamingId, onRename, searchRef, onHide, onJump }: Li
   const file = useRef<HTMLInputElement>(null);
   const isSearching = query.trim() !== '';
   return (
-    <div className="flex min-h-0 flex-1 flex-col bg-sunken/60">
+    <div className="flex min-h-0 flex-1 flex-col bg-sunken">
       <div className="flex h-12 shrink-0 items-center gap-1 pr-1.5 pl-3">
         <h2 className="min-w-0 flex-1 truncate text-sm font-semibold">{t('list.title')}</h2>
         <Menu align="end" trigger={<IconButton size="sm" label={t('list.more')} icon={<Ellipsis />} />}>

@@ -114,6 +114,7 @@ export function NumberInput({
       value={value}
       onValueCommitted={(next) => onCommit(next)}
       format={{ useGrouping: false, maximumFractionDigits: 4 }}
+      className="w-full"
       {...bounds}
     >
       <NumberField.Input

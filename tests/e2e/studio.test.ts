@@ -1,0 +1,221 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { tinyGguf, writeTinyGguf } from '../fixtures/gguf.ts';
+import { startHost, temporaryFolder } from '../fixtures/host.ts';
+import type { RunningHost } from '../fixtures/host.ts';
+import { accessibilityViolations, launchBrowser, openPage, openStudio } from './browser.ts';
+import type { StudioPage } from './browser.ts';
+
+let browser: Browser;
+let folder: Awaited<ReturnType<typeof temporaryFolder>>;
+let host: RunningHost;
+let studio: StudioPage;
+let page: Page;
+
+const rail = (name: string): ReturnType<Page['locator']> =>
+  page.getByRole('navigation', { name: 'Panels' }).getByRole('button', { name, exact: true });
+const composer = (on: Page = page): ReturnType<Page['locator']> => on.getByRole('textbox', { name: 'Message', exact: true });
+const stats = (on: Page = page): ReturnType<Page['locator']> => on.getByText(/tok\/s · first token after/);
+
+/** Drops a file on the window as a person would. */
+async function drop(name: string, bytes: Buffer): Promise<void> {
+  const transfer = await page.evaluateHandle(
+    ({ base64, fileName }) => {
+      const content = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+      const data = new DataTransfer();
+      data.items.add(new File([content], fileName));
+      return data;
+    },
+    { base64: bytes.toString('base64'), fileName: name },
+  );
+  await page.dispatchEvent('body', 'dragenter', { dataTransfer: transfer });
+  await page.getByText('Drop to add').waitFor();
+  await page.dispatchEvent('body', 'drop', { dataTransfer: transfer });
+  await page.getByText('Drop to add').waitFor({ state: 'detached' });
+}
+
+async function send(text: string): Promise<void> {
+  await composer().fill(text);
+  await page.keyboard.press('Enter');
+}
+
+beforeAll(async () => {
+  browser = await launchBrowser();
+  folder = await temporaryFolder();
+  host = await startHost(join(folder.path, 'data'));
+  studio = await openStudio(browser, await host.address());
+  page = studio.page;
+});
+afterAll(async () => {
+  await browser.close();
+  await host.stop();
+  await folder.remove();
+});
+
+describe('a new user', () => {
+  test('is told what to do first, in every panel', async () => {
+    await page.getByRole('heading', { name: 'Add a model to begin' }).waitFor();
+    for (const [panel, heading] of [
+      ['Models', 'Point Lutra to your models'],
+      ['Jobs', 'No jobs'],
+      ['Caption', 'Captions for pictures and videos'],
+      ['Audio', 'Sound from text'],
+    ] as const) {
+      await rail(panel).click();
+      await page.getByRole('heading', { name: heading }).waitFor();
+      expect(await accessibilityViolations(page)).toEqual([]);
+    }
+    await rail('Chat').click();
+    expect(await accessibilityViolations(page)).toEqual([]);
+  });
+
+  test('drops a GGUF file on the window and chats with it', async () => {
+    await drop('tiny 水獭.gguf', tinyGguf());
+    await page.getByRole('heading', { name: 'What shall we talk about?' }).waitFor();
+    await send('Tell me of the river. It costs $5 and $6.');
+    await stats().waitFor();
+    const log = await page.getByRole('log').innerText();
+    expect(log).toContain('It costs $5 and $6.');
+    expect(log).toContain('tiny 水獭');
+    await page.getByRole('heading', { level: 1, name: 'Tell me of the river. It costs $5 and $6.' }).waitFor();
+    expect(await accessibilityViolations(page)).toEqual([]);
+  });
+
+  test('edits the message, and sees both branches', async () => {
+    await page.getByRole('button', { name: 'Edit', exact: true }).first().click();
+    const editor = page.getByRole('textbox', { name: 'Edit your message' });
+    await editor.fill('Tell me of the lake instead.');
+    await page.getByRole('button', { name: 'Send edited message' }).click();
+    await page.getByText('2/2').waitFor();
+    await stats().waitFor();
+    await page.getByRole('button', { name: 'Previous version' }).first().click();
+    await page.getByRole('log').getByText('Tell me of the river.').waitFor();
+    await page.getByRole('button', { name: 'Next version' }).first().click();
+    await page.getByRole('log').getByText('Tell me of the lake instead.').waitFor();
+    expect(await accessibilityViolations(page)).toEqual([]);
+  });
+
+  test('answers again, by keyboard, and goes between the answers with the arrows', async () => {
+    await page.getByRole('log').focus();
+    await page.keyboard.press('Control+Shift+R');
+    await page.getByRole('log').getByText('2/2').nth(1).waitFor();
+    await stats().waitFor();
+    await page.keyboard.press('Alt+ArrowLeft');
+    await page.getByRole('log').getByText('1/2').waitFor();
+  });
+
+  test('reloads the page and finds the chat as it was', async () => {
+    await page.reload();
+    await page.getByRole('log').getByText('Tell me of the lake instead.').waitFor();
+    await stats().waitFor();
+  });
+
+  test('finds a word in all messages, and the message it is in', async () => {
+    await page.getByRole('textbox', { name: 'Search all messages' }).or(page.getByRole('searchbox')).fill('costs');
+    await page.getByText('1 message found').waitFor();
+    await page.locator('mark').first().click();
+    await page.getByRole('log').getByText('It costs $5 and $6.').waitFor();
+    await page.getByRole('button', { name: 'Clear the search' }).click();
+  });
+});
+
+describe('two windows', () => {
+  test('see the same answer grow', async () => {
+    await writeTinyGguf(join(folder.path, 'endless.gguf'), { endless: true, contextLength: 32_768 });
+    await drop('endless.gguf', await readFile(join(folder.path, 'endless.gguf')));
+    await page.getByRole('heading', { name: 'What shall we talk about?' }).waitFor();
+    await send('Never stop.');
+    await page.getByRole('button', { name: 'Stop', exact: true }).waitFor();
+    await expect.poll(async () => (await page.getByRole('log').innerText()).length, { timeout: 20_000 }).toBeGreaterThan(150);
+    const other = await openPage(studio.context, page.url(), studio.faults as string[]);
+    await expect.poll(async () => (await other.getByRole('log').innerText()).length, { timeout: 20_000 }).toBeGreaterThan(200);
+    await other.getByRole('button', { name: 'Stop', exact: true }).click();
+    await page.getByText('Stopped.').waitFor();
+    await stats().waitFor();
+    const [one, two] = await Promise.all([page.getByRole('article').last().innerText(), other.getByRole('article').last().innerText()]);
+    expect(two).toBe(one);
+    await other.close();
+  });
+});
+
+describe('faults', () => {
+  test('the engine killed in mid-answer costs that answer, says why, and the next one works', async () => {
+    await send('Go on for ever.');
+    await expect.poll(async () => (await page.getByRole('article').last().innerText()).length, { timeout: 20_000 }).toBeGreaterThan(100);
+    const { execFileSync } = await import('node:child_process');
+    execFileSync('pkill', ['-KILL', '-P', String(host.process.pid)]);
+    await page.getByText(/The engine stopped while it answered with "endless"/).waitFor();
+    expect((await page.getByRole('article').last().innerText()).length).toBeGreaterThan(100);
+    expect(await accessibilityViolations(page)).toEqual([]);
+    await page.getByRole('button', { name: 'Try again' }).click();
+    await page.getByRole('button', { name: 'Stop', exact: true }).waitFor();
+    await expect.poll(async () => (await page.getByRole('article').last().innerText()).length, { timeout: 20_000 }).toBeGreaterThan(60);
+    await page.keyboard.press('Escape');
+    await page.getByText('Stopped.').last().waitFor();
+  });
+
+  test('a broken model is listed with the reason', async () => {
+    await drop('cut.gguf', tinyGguf().subarray(0, 50_000));
+    await page.getByRole('heading', { level: 1, name: 'Models' }).waitFor();
+    await page.getByText('Broken').waitFor();
+    await page.getByRole('table').getByText(/cut\.gguf: it is cut/).waitFor();
+    expect(await accessibilityViolations(page)).toEqual([]);
+  });
+
+  test('a file that is nothing Lutra opens is named', async () => {
+    await drop('holiday.xyz', Buffer.from('x'));
+    await page.getByText('“holiday.xyz” is not something that Lutra opens.').waitFor();
+  });
+
+  test('while the host is gone the window says so; it comes back by itself, and nothing is lost', async () => {
+    await rail('Chat').click();
+    await page.getByRole('log').getByText('Go on for ever.').waitFor();
+    await host.kill();
+    await page.getByText('Connection lost. Reconnecting…').waitFor();
+    await composer().fill('A draft that must not be lost');
+    host = await startHost(join(folder.path, 'data'));
+    // A new host has a new port and wants a new sign-in: the chats are there.
+    const again = await openPage(studio.context, await host.address(), studio.faults as string[]);
+    await page.close();
+    page = again;
+    await page.getByRole('button', { name: /^Never stop\./ }).click();
+    await page.getByRole('log').getByText('Go on for ever.').waitFor();
+    await page.getByRole('button', { name: /^Tell me of the river/ }).click();
+    await page.getByRole('log').getByText('It costs $5 and $6.').waitFor();
+  });
+});
+
+describe('the keyboard', () => {
+  test('reaches every panel, the palette and the overview of shortcuts', async () => {
+    await page.keyboard.press('Control+4');
+    await page.getByRole('heading', { level: 1, name: 'Models' }).waitFor();
+    await page.keyboard.press('Control+k');
+    await page.getByPlaceholder('Search actions, conversations and models').fill('dark');
+    await page.keyboard.press('Enter');
+    await expect.poll(() => page.evaluate(() => document.documentElement.dataset['theme'])).toBe('dark');
+    expect(await accessibilityViolations(page)).toEqual([]);
+    await page.keyboard.press('Shift+?');
+    await page.getByRole('dialog', { name: 'Keyboard shortcuts' }).waitFor();
+    expect(await accessibilityViolations(page)).toEqual([]);
+    await page.keyboard.press('Escape');
+    await page.keyboard.press('Control+1');
+    await composer().waitFor();
+  });
+
+  test('changes the language for good', async () => {
+    await page.keyboard.press('Control+6');
+    await page.getByRole('combobox', { name: 'Language' }).click();
+    await page.getByRole('option', { name: '简体中文' }).click();
+    await page.getByRole('heading', { level: 1, name: '设置' }).waitFor();
+    expect(await accessibilityViolations(page)).toEqual([]);
+    await page.reload();
+    await page.getByRole('heading', { level: 1, name: '设置' }).waitFor();
+    expect(await page.evaluate(() => document.documentElement.lang)).toBe('zh-CN');
+  });
+});
+
+test('no page broke its content policy, threw, or asked anything of anyone else', () => {
+  expect(studio.faults).toEqual([]);
+});
