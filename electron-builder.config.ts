@@ -1,10 +1,10 @@
 /** How the desktop app is packed. Each platform is packed on its own machine: the engine is built there. */
-import type { Configuration, FuseOptionsV1 } from 'electron-builder';
+import type { Configuration } from 'electron-builder';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** Every fuse, so that a forgotten one does not compile. The signature is electron-builder's own business. */
-export const fuses: Required<Omit<FuseOptionsV1, 'resetAdHocDarwinSignature'>> = {
+export const fuses: Required<Omit<NonNullable<Configuration['electronFuses']>, 'resetAdHocDarwinSignature'>> = {
   runAsNode: false,
   enableCookieEncryption: true,
   enableNodeOptionsEnvironmentVariable: false,

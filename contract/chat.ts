@@ -118,10 +118,7 @@ export const exportFormatSchema = z.enum(['markdown', 'json']);
 export const chatContract = {
   /** Newest first. */
   list: call(nothingSchema, z.array(conversationSchema)),
-  create: call(
-    z.object({ modelId: idSchema.nullable().optional(), title: nameSchema.optional() }),
-    conversationSchema,
-  ),
+  create: call(z.object({ modelId: idSchema.nullable().optional(), title: nameSchema.optional() }), conversationSchema),
   update: call(
     z.object({
       conversationId: idSchema,

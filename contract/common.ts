@@ -8,4 +8,9 @@ export const timestampSchema = z.number().int().nonnegative();
 export const bytesSchema = z.instanceof(Uint8Array);
 export const nothingSchema = z.object({}).strict();
 /** A name a person typed: trimmed, one line, at most 200 characters. Longer names are refused, not cut. */
-export const nameSchema = z.string().trim().min(1).max(200).regex(/^[^\r\n\u0000]*$/u);
+export const nameSchema = z
+  .string()
+  .trim()
+  .min(1)
+  .max(200)
+  .regex(/^[^\r\n\u0000]*$/u);

@@ -95,14 +95,14 @@ export class Studio {
   async restoreBackup(name: string): Promise<void> {
     const { store } = this.#parts;
     await store.prepareRestore(name);
-    for (const end of [...this.#connections]) end();
+    for (const end of this.#connections) end();
     await disposeParts(this.#parts);
     await store.finishRestore(name);
     this.#parts = await openParts(this.#options, (next) => this.restoreBackup(next));
   }
 
   async dispose(): Promise<void> {
-    for (const end of [...this.#connections]) end();
+    for (const end of this.#connections) end();
     await disposeParts(this.#parts);
   }
 }

@@ -19,7 +19,11 @@ process.exitCode = await explained(async () => {
   const script = join(root, 'scripts', 'lib', 'page-server.mjs');
   const page = spawn(node24, [script, String(pagePort)], { cwd: root, env: projectEnvironment(), stdio: 'inherit' });
   const env = projectEnvironment({ LUTRA_RENDERER_URL: pageUrl, NODE_PATH: modulesFolder });
-  const host = spawn(node24, [join(root, 'out/main/headless.js'), ...process.argv.slice(2)], { cwd: root, env, stdio: 'inherit' });
+  const host = spawn(node24, [join(root, 'out/main/headless.js'), ...process.argv.slice(2)], {
+    cwd: root,
+    env,
+    stdio: 'inherit',
+  });
   for (const signal of ['SIGINT', 'SIGTERM']) {
     process.on(signal, () => {
       host.kill(signal);

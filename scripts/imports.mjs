@@ -19,7 +19,11 @@ const allBut = (...allowed) => everythingOfOurs.filter((folder) => !allowed.incl
 const rules = [
   { from: 'contract/', never: [...allBut('contract/'), 'electron'], why: 'contract/ knows nothing of ours' },
   { from: 'preload/', never: allBut('preload/', 'contract/'), why: 'preload/ knows contract/ only' },
-  { from: 'renderer/', never: [...allBut('renderer/', 'contract/'), 'electron'], why: 'renderer/ knows contract/ only' },
+  {
+    from: 'renderer/',
+    never: [...allBut('renderer/', 'contract/'), 'electron'],
+    why: 'renderer/ knows contract/ only',
+  },
   { from: 'main/app/electron/', never: allBut('main/', 'contract/'), why: 'main/ knows contract/ only' },
   ...capabilities.map((name) => ({
     from: `main/${name}/`,
@@ -31,7 +35,11 @@ const rules = [
     never: [...otherCapabilities(name), 'main/app/', 'main/studio.ts', 'electron', ...allBut('main/', 'contract/')],
     why: 'what the capabilities build on knows none of them',
   })),
-  { from: 'main/', never: [...allBut('main/', 'contract/'), 'electron'], why: 'only main/app/electron/ knows Electron' },
+  {
+    from: 'main/',
+    never: [...allBut('main/', 'contract/'), 'electron'],
+    why: 'only main/app/electron/ knows Electron',
+  },
 ];
 
 /**

@@ -4,7 +4,10 @@ import { ensureApp, ensureChromium, ensureDependencies, ensureNative, explained,
 import { run } from './lib/project.mjs';
 
 const steps = {
-  lint: async (args) => (await runTool('oxlint', ['--type-aware', ...args])) || runTool('oxfmt', ['--check']),
+  lint: async (args) =>
+    (await runTool('oxlint', ['--type-aware', ...args])) ||
+    (await run(process.execPath, ['scripts/imports.mjs'])) ||
+    runTool('oxfmt', ['--check']),
   types: (args) => runTool('tsc', ['--noEmit', '-p', '.', ...args]),
   unit: (args) => runTool('vitest', ['run', '--project', 'unit', '--project', 'renderer', ...args]),
   e2e: async (args) => {

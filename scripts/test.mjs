@@ -2,7 +2,15 @@
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buildFolder, node24, projectEnvironment, root, run, runTool } from './lib/project.mjs';
-import { electronBinary, ensureApp, ensureChromium, ensureDependencies, ensureNative, explained, requireNode } from './lib/setup.mjs';
+import {
+  electronBinary,
+  ensureApp,
+  ensureChromium,
+  ensureDependencies,
+  ensureNative,
+  explained,
+  requireNode,
+} from './lib/setup.mjs';
 
 const counts = { passed: 0, failed: 0 };
 const failures = [];
@@ -30,7 +38,10 @@ async function one(name, work) {
 async function native(name, args) {
   const lines = [];
   const code = await check(name, async () => {
-    const result = await run(node24, [join(root, 'scripts/native.mjs'), 'test', ...args], { env: projectEnvironment(), lines });
+    const result = await run(node24, [join(root, 'scripts/native.mjs'), 'test', ...args], {
+      env: projectEnvironment(),
+      lines,
+    });
     process.stdout.write(lines.join(''));
     return result;
   });
@@ -46,7 +57,13 @@ async function vitest(name, projects, env = {}) {
   const code = await check(name, () =>
     runTool(
       'vitest',
-      ['run', ...projects.flatMap((project) => ['--project', project]), '--reporter=default', '--reporter=json', `--outputFile.json=${report}`],
+      [
+        'run',
+        ...projects.flatMap((project) => ['--project', project]),
+        '--reporter=default',
+        '--reporter=json',
+        `--outputFile.json=${report}`,
+      ],
       { env },
     ),
   );
@@ -67,6 +84,7 @@ process.exitCode = await explained(async () => {
 
   await one('Types', () => runTool('tsc', ['--noEmit', '-p', '.']));
   await one('Lint', () => runTool('oxlint', ['--type-aware']));
+  await one('Import arrows', () => run(node24, [join(root, 'scripts/imports.mjs')]));
   await one('Format', () => runTool('oxfmt', ['--check']));
   await native('Native tests', []);
   await native('Native tests under address and undefined-behaviour sanitizers', ['--sanitize']);
@@ -74,7 +92,9 @@ process.exitCode = await explained(async () => {
   await vitest('Integration tests', ['integration']);
   await vitest('End to end, in Chromium', ['e2e'], { LUTRA_CHROMIUM: chromium });
   if ((await electronBinary()) === null) {
-    console.log('\n!! SKIPPED: the Electron suite. Electron’s binary is not here; fetch it with: npx electron --version');
+    console.log(
+      '\n!! SKIPPED: the Electron suite. Electron’s binary is not here; fetch it with: npx electron --version',
+    );
   }
 
   const minutes = ((performance.now() - begunAt) / 60_000).toFixed(1);

@@ -39,7 +39,7 @@ export function connect<Contract extends ContractDefinition>(
   };
   transport.onClose = (reason) => {
     isClosed = true;
-    for (const [id, listener] of [...listeners]) listener(disconnected(id));
+    for (const [id, listener] of listeners) listener(disconnected(id));
     resolveClosed(reason);
   };
 
@@ -101,7 +101,7 @@ function callMethod(
     try {
       action();
     } catch (thrown) {
-      reject(thrown as Error);
+      reject(thrown);
     }
   };
   const onAbort = (): void => {

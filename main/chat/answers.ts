@@ -139,7 +139,13 @@ export class Answers {
     const offset = live.text.length;
     live.text = (live.text + text).slice(0, maximumTextLength);
     const { watchers, rows } = this.#options;
-    watchers.tell(conversationId, { type: 'delta', messageId: live.messageId, offset, text: live.text.slice(offset), tokensPerSecond });
+    watchers.tell(conversationId, {
+      type: 'delta',
+      messageId: live.messageId,
+      offset,
+      text: live.text.slice(offset),
+      tokensPerSecond,
+    });
     if (Date.now() - live.writtenAt < writeIntervalMs) return;
     live.writtenAt = Date.now();
     try {

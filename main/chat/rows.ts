@@ -42,10 +42,11 @@ export type NewConversation = Pick<
   'id' | 'title' | 'modelId' | 'systemPrompt' | 'sampler' | 'contextSize' | 'createdAt' | 'updatedAt'
 >;
 
-export type ConversationPatch = { readonly [Key in 'title' | 'modelId' | 'systemPrompt' | 'sampler' | 'contextSize']?: Conversation[Key] | undefined };
+export type ConversationPatch = {
+  readonly [Key in 'title' | 'modelId' | 'systemPrompt' | 'sampler' | 'contextSize']?: Conversation[Key] | undefined;
+};
 
-const conversationColumns =
-  'c.*, (SELECT count(*) FROM messages m WHERE m.conversation_id = c.id) AS message_count';
+const conversationColumns = 'c.*, (SELECT count(*) FROM messages m WHERE m.conversation_id = c.id) AS message_count';
 
 export class ChatRows {
   readonly #db: Database.Database;
@@ -141,7 +142,13 @@ export class ChatRows {
     this.#db.prepare('UPDATE messages SET text = ? WHERE id = ?').run(text, id);
   }
 
-  endMessage({ id, text, status, error, stats }: Pick<StoredMessage, 'id' | 'text' | 'status' | 'error' | 'stats'>): void {
+  endMessage({
+    id,
+    text,
+    status,
+    error,
+    stats,
+  }: Pick<StoredMessage, 'id' | 'text' | 'status' | 'error' | 'stats'>): void {
     this.#db
       .prepare('UPDATE messages SET text = ?, status = ?, error = ?, stats = ? WHERE id = ?')
       .run(text, status, jsonOrNull(error), jsonOrNull(stats), id);

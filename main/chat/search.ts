@@ -18,7 +18,14 @@ const snippetAfter = 100;
 
 /** Messages that hold every word of `query`, best first. */
 export function searchMessages(db: Database.Database, query: string, limit: number): SearchHit[] {
-  const words = [...new Set(query.normalize('NFC').split(/\s+/u).filter((word) => word !== ''))];
+  const words = [
+    ...new Set(
+      query
+        .normalize('NFC')
+        .split(/\s+/u)
+        .filter((word) => word !== ''),
+    ),
+  ];
   if (words.length === 0) return [];
   const long = words.filter((word) => [...word].length >= shortestIndexed);
   const short = words.filter((word) => [...word].length < shortestIndexed);

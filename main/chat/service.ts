@@ -231,13 +231,12 @@ export class ChatService {
     const exact =
       model === null || history.length === 0 || this.#answers.isAnswering(conversationId)
         ? null
-        : await engine
-            .measure({ modelPath: models.pathOf(model.id), systemPrompt, history })
-            .catch(() => null);
+        : await engine.measure({ modelPath: models.pathOf(model.id), systemPrompt, history }).catch(() => null);
     if (exact !== null) return { ...exact, isExact: true };
     const characters = systemPrompt.length + history.reduce((sum, { text }) => sum + text.length, 0);
     const contextSize =
-      conversation.contextSize ?? (model === null ? null : Math.min(model.contextLength ?? defaultContextLimit, defaultContextLimit));
+      conversation.contextSize ??
+      (model === null ? null : Math.min(model.contextLength ?? defaultContextLimit, defaultContextLimit));
     return { tokens: Math.ceil(characters / charactersPerToken), contextSize, isExact: false };
   }
 
@@ -250,7 +249,18 @@ export class ChatService {
   ): StoredMessage {
     const status = role === 'user' ? 'complete' : 'answering';
     const id = randomUUID();
-    return { id, conversationId, parentId, role, text, status, error: null, modelName, stats: null, createdAt: Date.now() };
+    return {
+      id,
+      conversationId,
+      parentId,
+      role,
+      text,
+      status,
+      error: null,
+      modelName,
+      stats: null,
+      createdAt: Date.now(),
+    };
   }
 
   #knownModel({ modelId }: StoredConversation): Model | null {
@@ -266,7 +276,10 @@ export class ChatService {
     if (model === undefined) {
       throw new LutraError({
         code: 'bad-input',
-        message: conversation.modelId === null ? 'There is no model to chat with yet.' : 'The model of this chat is not in the list any more.',
+        message:
+          conversation.modelId === null
+            ? 'There is no model to chat with yet.'
+            : 'The model of this chat is not in the list any more.',
         hint: conversation.modelId === null ? 'Add one in Models.' : 'Choose another one above the messages.',
         subject: 'modelId',
       });
@@ -328,7 +341,12 @@ export class ChatService {
 function titleFrom(text: string): string {
   const line = text.trim().split('\n')[0]?.replaceAll(/\s+/gu, ' ') ?? '';
   const characters = [...line];
-  return characters.length <= titleLength ? line : `${characters.slice(0, titleLength - 1).join('').trimEnd()}…`;
+  return characters.length <= titleLength
+    ? line
+    : `${characters
+        .slice(0, titleLength - 1)
+        .join('')
+        .trimEnd()}…`;
 }
 
 function unknownConversation(): LutraError {

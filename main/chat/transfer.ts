@@ -2,7 +2,14 @@
 import { randomUUID } from 'node:crypto';
 import { strToU8, zipSync } from 'fflate';
 import { z } from 'zod';
-import { answerStatsSchema, conversationSchema, messageSchema, messageTextSchema, samplerSchema, systemPromptSchema } from '../../contract/chat.ts';
+import {
+  answerStatsSchema,
+  conversationSchema,
+  messageSchema,
+  messageTextSchema,
+  samplerSchema,
+  systemPromptSchema,
+} from '../../contract/chat.ts';
 import { idSchema, timestampSchema } from '../../contract/common.ts';
 import { LutraError, errorDataSchema } from '../../contract/errors.ts';
 import { describeIssues } from '../../contract/rpc/frames.ts';
@@ -79,7 +86,11 @@ export function exportMarkdown(rows: ChatRows, conversations: readonly StoredCon
     for (let copy = 2; name in files; copy += 1) name = `${stem} (${copy}).md`;
     files[name] = strToU8(markdownOf(rows, conversation));
   }
-  return { fileName: `${baseName(conversations)}.zip`, mimeType: 'application/zip', bytes: Uint8Array.from(zipSync(files)) };
+  return {
+    fileName: `${baseName(conversations)}.zip`,
+    mimeType: 'application/zip',
+    bytes: Uint8Array.from(zipSync(files)),
+  };
 }
 
 function markdownOf(rows: ChatRows, conversation: StoredConversation): string {
@@ -99,8 +110,10 @@ function baseName(conversations: readonly StoredConversation[]): string {
 }
 
 function fileStem(title: string): string {
-  // eslint-disable-next-line no-control-regex -- control characters are what is taken out
-  const plain = title.replaceAll(/[\u0000-\u001f\u007f<>:"/\\|?*]/g, ' ').replaceAll(/\s+/g, ' ').replace(/^[\s.]+|[\s.]+$/g, '');
+  const plain = title
+    .replaceAll(/[\u0000-\u001f\u007f<>:"/\\|?*]/g, ' ')
+    .replaceAll(/\s+/g, ' ')
+    .replace(/^[\s.]+|[\s.]+$/g, '');
   const short = [...plain].slice(0, 60).join('').trim();
   return short === '' ? 'Chat' : short;
 }
@@ -147,7 +160,8 @@ function requireTree({ title, messages, activeLeafId }: ExportedConversation): v
     if (parentId !== null && !seen.has(parentId)) throw notAnExport(`In "${title}" the message ${id} has no parent.`);
     seen.add(id);
   }
-  if (activeLeafId !== null && !seen.has(activeLeafId)) throw notAnExport(`"${title}" ends in a message that is missing.`);
+  if (activeLeafId !== null && !seen.has(activeLeafId))
+    throw notAnExport(`"${title}" ends in a message that is missing.`);
 }
 
 /** Ids that another conversation has already are replaced by new ones. */

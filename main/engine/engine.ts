@@ -31,10 +31,7 @@ export interface Engine {
   discover(path: string, options?: { signal?: AbortSignal }): AsyncIterable<{ path: string }>;
   fit(path: string, contextLength: number | null, compute: ComputeOptions): Promise<Fit>;
   /** The whole file's SHA-256 in hex comes with the last event; null before. */
-  hash(
-    path: string,
-    options?: { signal?: AbortSignal },
-  ): AsyncIterable<{ bytesRead: number; sha256: string | null }>;
+  hash(path: string, options?: { signal?: AbortSignal }): AsyncIterable<{ bytesRead: number; sha256: string | null }>;
   measure(
     request: Pick<AnswerRequest, 'modelPath' | 'systemPrompt' | 'history'>,
   ): Promise<{ tokens: number; contextSize: number } | null>;

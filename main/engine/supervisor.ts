@@ -138,7 +138,9 @@ export class EngineSupervisor implements Engine {
   }
 
   fit(path: string, contextLength: number | null, compute: ComputeOptions): Promise<Fit> {
-    return this.#call(`estimated the memory of "${path}"`, (client) => client.models.fit({ path, contextLength, compute }));
+    return this.#call(`estimated the memory of "${path}"`, (client) =>
+      client.models.fit({ path, contextLength, compute }),
+    );
   }
 
   /** Null as well when no engine runs: then no model is loaded. */
@@ -206,7 +208,11 @@ export class EngineSupervisor implements Engine {
     if (toErrorData(thrown).code !== 'disconnected') return thrown;
     const exit = await running.exited;
     if (!running.isEnding) return new LutraError(describeCrash(exit, doing));
-    return new LutraError({ code: 'cancelled', message: `The engine was restarted while it ${doing}.`, hint: 'Try again.' });
+    return new LutraError({
+      code: 'cancelled',
+      message: `The engine was restarted while it ${doing}.`,
+      hint: 'Try again.',
+    });
   }
 
   async #withDevice(): Promise<Running> {

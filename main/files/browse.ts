@@ -36,7 +36,12 @@ export async function browseFolder(path: string): Promise<FolderListing> {
     const isFile = (thrown as NodeJS.ErrnoException).code === 'ENOTDIR';
     const { hint = 'Check that it is there and may be read.' } = toErrorData(thrown);
     throw new LutraError(
-      { code: 'file-access', message: `The folder "${folder}" cannot be read.`, hint: isFile ? 'It is a file.' : hint, subject: folder },
+      {
+        code: 'file-access',
+        message: `The folder "${folder}" cannot be read.`,
+        hint: isFile ? 'It is a file.' : hint,
+        subject: folder,
+      },
       { cause: thrown },
     );
   }
@@ -58,7 +63,12 @@ async function describe(folder: string, entry: Dirent): Promise<FolderEntry | nu
     ? ((await stat(path).catch(() => null))?.isDirectory() ?? null)
     : entry.isDirectory();
   if (isFolder === null || (!isFolder && !entry.isFile() && !entry.isSymbolicLink())) return null;
-  return { name: entry.name, path, isFolder, looksLikeModel: isFolder ? await isModelFolder(path) : isModelFile(entry.name) };
+  return {
+    name: entry.name,
+    path,
+    isFolder,
+    looksLikeModel: isFolder ? await isModelFolder(path) : isModelFile(entry.name),
+  };
 }
 
 function isModelFile(name: string): boolean {
@@ -67,5 +77,8 @@ function isModelFile(name: string): boolean {
 
 async function isModelFolder(path: string): Promise<boolean> {
   const names = await readdir(path).catch(() => []);
-  return names.some((name) => modelMarks.has(name)) && names.some((name) => name.endsWith('.safetensors') || name === 'model_index.json');
+  return (
+    names.some((name) => modelMarks.has(name)) &&
+    names.some((name) => name.endsWith('.safetensors') || name === 'model_index.json')
+  );
 }

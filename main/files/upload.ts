@@ -13,8 +13,10 @@ const reservedOnWindows = /^(con|prn|aux|nul|com\d|lpt\d)(\.|$)/i;
 /** A name without folders, control characters or anything that a file system reads as more than a name. */
 export function safeFileName(wanted: string): string {
   const last = wanted.normalize('NFC').split(/[/\\]/).at(-1) ?? '';
-  // eslint-disable-next-line no-control-regex -- control characters are what is taken out
-  const plain = last.replaceAll(/[\u0000-\u001f\u007f<>:"|?*]/g, '').replace(/^[\s.]+/, '').replace(/[\s.]+$/, '');
+  const plain = last
+    .replaceAll(/[\u0000-\u001f\u007f<>:"|?*]/g, '')
+    .replace(/^[\s.]+/, '')
+    .replace(/[\s.]+$/, '');
   const named = plain === '' || reservedOnWindows.test(plain) ? `file ${plain}`.trim() : plain;
   const extension = extname(named).slice(0, 20);
   let stem = named.slice(0, named.length - extname(named).length);

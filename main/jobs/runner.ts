@@ -8,9 +8,9 @@ export interface JobContext<Checkpoint> {
   /** Where an earlier run got to; null on the first run. */
   readonly checkpoint: Checkpoint | null;
   /** Reports progress; written to the store at most a few times a second. */
-  progress(update: { done?: number; total?: number | null; note?: string }): void;
+  readonly progress: (update: { done?: number; total?: number | null; note?: string }) => void;
   /** Saves at once where the work can go on from. */
-  save(checkpoint: Checkpoint): void;
+  readonly save: (checkpoint: Checkpoint) => void;
 }
 
 export interface JobRunner<Input = unknown, Checkpoint = unknown> {

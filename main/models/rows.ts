@@ -36,7 +36,9 @@ export class ModelRows {
   }
 
   get(id: string): ModelRow | null {
-    return this.#db.prepare<[string], ModelRow>('SELECT * FROM models WHERE id = ? AND deleted_at IS NULL').get(id) ?? null;
+    return (
+      this.#db.prepare<[string], ModelRow>('SELECT * FROM models WHERE id = ? AND deleted_at IS NULL').get(id) ?? null
+    );
   }
 
   /** A path that is known keeps its id, so that conversations keep their model. */

@@ -16,7 +16,10 @@ export interface ScanOptions {
 }
 
 /** Finds every model under a folder. What was looked at before an interruption is not looked at again. */
-export function scanRunner({ engine, take }: ScanOptions): JobRunner<z.infer<typeof scanInput>, z.infer<typeof scanCheckpoint>> {
+export function scanRunner({
+  engine,
+  take,
+}: ScanOptions): JobRunner<z.infer<typeof scanInput>, z.infer<typeof scanCheckpoint>> {
   return {
     kind: 'models.scan',
     unit: 'items',
@@ -40,7 +43,9 @@ export function scanRunner({ engine, take }: ScanOptions): JobRunner<z.infer<typ
       }
       signal.throwIfAborted();
       const models = seen.size === 1 ? '1 model' : `${seen.size} models`;
-      return failures.length === 0 ? `${models} found` : `${models} found; ${failures.length} could not be read: ${failures[0]}`;
+      return failures.length === 0
+        ? `${models} found`
+        : `${models} found; ${failures.length} could not be read: ${failures[0]}`;
     },
   };
 }

@@ -195,7 +195,11 @@ export class ModelsService {
 }
 
 function unknownModel(): LutraError {
-  return new LutraError({ code: 'not-found', message: 'That model is not in the list any more.', hint: 'Add it again.' });
+  return new LutraError({
+    code: 'not-found',
+    message: 'That model is not in the list any more.',
+    hint: 'Add it again.',
+  });
 }
 
 function missingProblem(path: string): Model['problem'] {

@@ -38,7 +38,7 @@ export function migrate(db: Database.Database, wanted: readonly Migration[] = mi
       throw new LutraError(
         {
           code: 'database',
-          message: `The database could not be brought to form ${version} (${migration.name}): ${String((thrown as Error).message)}.`,
+          message: `The database could not be brought to form ${version} (${migration.name}): ${(thrown as Error).message}.`,
           hint: 'It is unchanged, and a backup was made. Keep using the earlier Lutra and report this.',
         },
         { cause: thrown },

@@ -20,18 +20,30 @@ async function highlight(code: string, language: string): Promise<Token[][] | nu
   const known = plugin.getSupportedLanguages().find((name) => name === language.toLowerCase());
   if (known === undefined) return null;
   return new Promise((resolve) => {
-    const take = (result: { tokens: { content: string; color?: string; htmlStyle?: Record<string, string> | string }[][] }): void =>
-      resolve(result.tokens.map((line) => line.map(tokenOf)));
+    const take = (result: {
+      tokens: { content: string; color?: string; htmlStyle?: Record<string, string> | string }[][];
+    }): void => resolve(result.tokens.map((line) => line.map(tokenOf)));
     const now = plugin.highlight({ code, language: known, themes: ['github-light', 'github-dark'] }, take);
     if (now !== null) take(now);
   });
 }
 
-function tokenOf({ content, color, htmlStyle }: { content: string; color?: string; htmlStyle?: Record<string, string> | string }): Token {
+function tokenOf({
+  content,
+  color,
+  htmlStyle,
+}: {
+  content: string;
+  color?: string;
+  htmlStyle?: Record<string, string> | string;
+}): Token {
   const styles = typeof htmlStyle === 'object' ? htmlStyle : {};
   const light = styles['--shiki-light'] ?? styles['color'] ?? color;
   const dark = styles['--shiki-dark'] ?? light;
-  return { content, style: light === undefined ? undefined : ({ '--shiki-light': light, '--shiki-dark': dark } as CSSProperties) };
+  return {
+    content,
+    style: light === undefined ? undefined : ({ '--shiki-light': light, '--shiki-dark': dark } as CSSProperties),
+  };
 }
 
 export const CodeBlock = memo(function CodeBlock({ code, language }: { code: string; language: string }): ReactElement {

@@ -21,7 +21,16 @@ export interface ComposerProps {
   hint?: string | undefined;
 }
 
-export function Composer({ conversationId, isAnswering, canSend, onSend, onStop, onDraft, inputRef, hint }: ComposerProps): ReactElement {
+export function Composer({
+  conversationId,
+  isAnswering,
+  canSend,
+  onSend,
+  onStop,
+  onDraft,
+  inputRef,
+  hint,
+}: ComposerProps): ReactElement {
   const { t } = useTranslation('chat');
   const sendWith = useSettings((settings) => settings.sendWith);
   const [text, setText] = useState(() => readDraft(conversationId));
@@ -60,7 +69,8 @@ export function Composer({ conversationId, isAnswering, canSend, onSend, onStop,
     event.preventDefault();
     void send();
   };
-  const keysHint = sendWith === 'enter' ? t('composer.hintEnter') : t('composer.hintMod', { mod: keyNames('$mod').join('') });
+  const keysHint =
+    sendWith === 'enter' ? t('composer.hintEnter') : t('composer.hintMod', { mod: keyNames('$mod').join('') });
   return (
     <form
       className="mx-auto w-full max-w-[46rem] px-5 pt-1 pb-3"
@@ -85,7 +95,15 @@ export function Composer({ conversationId, isAnswering, canSend, onSend, onStop,
         />
         <span className="absolute right-2 bottom-2">
           {isAnswering ? (
-            <Button size="sm" variant="secondary" className="size-9 rounded-lg p-0" aria-label={t('composer.stop')} title={t('composer.stop')} onClick={onStop} icon={<Square />} />
+            <Button
+              size="sm"
+              variant="secondary"
+              className="size-9 rounded-lg p-0"
+              aria-label={t('composer.stop')}
+              title={t('composer.stop')}
+              onClick={onStop}
+              icon={<Square />}
+            />
           ) : (
             <Button
               type="submit"

@@ -36,7 +36,10 @@ export function ContextMeter({ measure }: { measure: Measure | null }): ReactEle
         className="tnum flex h-8 items-center gap-2 rounded-md px-1.5 text-2xs text-muted hover:bg-hover"
       >
         <span aria-hidden className="h-1 w-14 overflow-hidden rounded-full bg-pressed">
-          <span className={cx('block h-full rounded-full', isNearFull ? 'bg-warn' : 'bg-accent')} style={{ width: `${Math.max(2, share * 100)}%` }} />
+          <span
+            className={cx('block h-full rounded-full', isNearFull ? 'bg-warn' : 'bg-accent')}
+            style={{ width: `${Math.max(2, share * 100)}%` }}
+          />
         </span>
         <span aria-hidden className="max-lg:hidden">
           {formatCount(tokens)} / {formatCount(contextSize)}

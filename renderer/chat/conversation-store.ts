@@ -34,7 +34,8 @@ export function reduce(state: ConversationState, event: ConversationEvent): Conv
   switch (event.type) {
     case 'snapshot': {
       const answering = event.path.find((message) => message.status === 'answering');
-      const live = answering === undefined ? null : { messageId: answering.id, text: answering.text, tokensPerSecond: 0 };
+      const live =
+        answering === undefined ? null : { messageId: answering.id, text: answering.text, tokensPerSecond: 0 };
       const stage = state.stage?.messageId === answering?.id ? state.stage : null;
       return { ...state, conversation: event.conversation, path: event.path, live, stage, error: null };
     }
@@ -43,7 +44,11 @@ export function reduce(state: ConversationState, event: ConversationEvent): Conv
     case 'delta': {
       const before = state.live?.messageId === event.messageId ? state.live.text : '';
       const text = before.slice(0, event.offset) + event.text;
-      return { ...state, stage: null, live: { messageId: event.messageId, text, tokensPerSecond: event.tokensPerSecond } };
+      return {
+        ...state,
+        stage: null,
+        live: { messageId: event.messageId, text, tokensPerSecond: event.tokensPerSecond },
+      };
     }
     case 'message':
       return {

@@ -55,7 +55,14 @@ function useMeasure(conversationId: string, draft: string, version: unknown): Me
   return measure;
 }
 
-function Watched({ conversationId, leading, isSettingsOpen, onSettings, onRename, jumpTo }: ConversationViewProps): ReactElement {
+function Watched({
+  conversationId,
+  leading,
+  isSettingsOpen,
+  onSettings,
+  onRename,
+  jumpTo,
+}: ConversationViewProps): ReactElement {
   const { t } = useTranslation('chat');
   const { client } = useStudio();
   const go = useNavigation((place) => place.go);
@@ -76,7 +83,9 @@ function Watched({ conversationId, leading, isSettingsOpen, onSettings, onRename
   const lastAnswer = path.findLast((message) => message.role === 'assistant' && message.text !== '');
   const copyLast = (): void => {
     if (lastAnswer === undefined) return;
-    navigator.clipboard.writeText(lastAnswer.text).then(() => showToast({ title: t('message.copied'), timeoutMs: 2000 }), showError);
+    navigator.clipboard
+      .writeText(lastAnswer.text)
+      .then(() => showToast({ title: t('message.copied'), timeoutMs: 2000 }), showError);
   };
   const regenerate = (): void => {
     const last = path.at(-1);
@@ -94,7 +103,12 @@ function Watched({ conversationId, leading, isSettingsOpen, onSettings, onRename
     'Alt+ArrowLeft': { label: t('shortcuts.previousVersion'), run: () => switchVersion(-1) },
     'Alt+ArrowRight': { label: t('shortcuts.nextVersion'), run: () => switchVersion(1) },
     F2: { label: t('shortcuts.rename'), run: onRename },
-    Escape: { label: t('shortcuts.stop'), run: () => { if (isAnswering) stop(); } },
+    Escape: {
+      label: t('shortcuts.stop'),
+      run: () => {
+        if (isAnswering) stop();
+      },
+    },
   });
   usePaletteActions([
     { id: 'chat.regenerate', label: t('shortcuts.regenerate'), run: regenerate },
@@ -122,7 +136,7 @@ function Watched({ conversationId, leading, isSettingsOpen, onSettings, onRename
       <div className="flex min-w-0 flex-1 flex-col">
         <header className="flex h-12 shrink-0 items-center gap-2 border-b border-line px-3">
           {leading}
-          <h1 className="min-w-0 flex-1 truncate text-sm font-semibold" onDoubleClick={onRename} title={conversation.title}>
+          <h1 className="min-w-0 flex-1 truncate text-sm font-semibold" title={conversation.title}>
             {conversation.title === '' ? t('list.untitled') : conversation.title}
           </h1>
           <ContextMeter measure={measure} />

@@ -88,7 +88,9 @@ export function ListPane({ renamingId, onRename, searchRef, onHide, onJump }: Li
       {isSearching ? (
         <SearchResults query={query.trim()} onJump={onJump} />
       ) : items.length === 0 ? (
-        <p className="px-4 py-6 text-center text-xs text-muted">{status === 'loading' ? <Spinner className="mx-auto" /> : t('list.empty')}</p>
+        <p className="px-4 py-6 text-center text-xs text-muted">
+          {status === 'loading' ? <Spinner className="mx-auto" /> : t('list.empty')}
+        </p>
       ) : (
         <Virtuoso
           className="min-h-0 flex-1"
@@ -142,7 +144,15 @@ function ListItem({ conversation, isRenaming, onRename }: ListItemProps): ReactE
   );
 }
 
-function ItemMenu({ conversation, title, onRename }: { conversation: Conversation; title: string; onRename: (id: string) => void }): ReactElement {
+function ItemMenu({
+  conversation,
+  title,
+  onRename,
+}: {
+  conversation: Conversation;
+  title: string;
+  onRename: (id: string) => void;
+}): ReactElement {
   const { t } = useTranslation(['chat', 'studio']);
   const { client } = useStudio();
   const exportChats = useExport();

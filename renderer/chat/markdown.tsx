@@ -35,11 +35,14 @@ function SafeLink({ href, children }: { href?: string | undefined; children?: Re
 }
 
 /** Pictures are named, never loaded. */
-function MissingImage({ alt, src }: { alt?: string | undefined; src?: unknown }): ReactElement {
+function MissingImage({ alt, src }: { alt?: string | undefined; src?: string | undefined }): ReactElement {
   const { t } = useTranslation('chat');
-  const name = alt === undefined || alt === '' ? String(src ?? '') : alt;
+  const name = alt === undefined || alt === '' ? (src ?? '') : alt;
   return (
-    <span title={t('message.imageHint')} className="inline-flex max-w-full items-center gap-1 rounded border border-line px-1.5 text-xs text-muted">
+    <span
+      title={t('message.imageHint')}
+      className="inline-flex max-w-full items-center gap-1 rounded border border-line px-1.5 text-xs text-muted"
+    >
       <ImageOff aria-hidden className="size-3.5 shrink-0" />
       <span className="truncate">{t('message.image', { alt: name.slice(0, 200) })}</span>
     </span>
@@ -54,7 +57,7 @@ function textOf(node: ReactNode): string {
 
 const components: Components = {
   a: ({ href, children }) => <SafeLink href={href}>{children}</SafeLink>,
-  img: ({ alt, src }) => <MissingImage alt={alt} src={src} />,
+  img: ({ alt, src }) => <MissingImage alt={alt} src={typeof src === 'string' ? src : undefined} />,
   pre: ({ children }) => <>{children}</>,
   code: ({ className, children }) => (
     <CodeBlock language={/language-([\w+#-]+)/.exec(className ?? '')?.[1] ?? ''} code={textOf(children)} />
@@ -100,7 +103,13 @@ export function normaliseMath(text: string): string {
     .join('');
 }
 
-export const Markdown = memo(function Markdown({ text, isStreaming }: { text: string; isStreaming: boolean }): ReactElement {
+export const Markdown = memo(function Markdown({
+  text,
+  isStreaming,
+}: {
+  text: string;
+  isStreaming: boolean;
+}): ReactElement {
   return (
     <Streamdown
       className="md"

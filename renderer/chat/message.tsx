@@ -12,13 +12,22 @@ import { Markdown } from './markdown.tsx';
 const copiedMs = 1500;
 
 /** One turn. Only the one that is being written draws again while it streams. */
-export const MessageView = memo(function MessageView({ message, isLast }: { message: Message; isLast: boolean }): ReactElement {
+export const MessageView = memo(function MessageView({
+  message,
+  isLast,
+}: {
+  message: Message;
+  isLast: boolean;
+}): ReactElement {
   const { t } = useTranslation('chat');
   const [isEditing, setEditing] = useState(false);
   const isUser = message.role === 'user';
   const name = isUser ? t('message.you') : (message.modelName ?? t('message.assistant'));
   return (
-    <article aria-label={name} className={cx('group mx-auto w-full max-w-[46rem] px-5', isUser ? 'pt-6' : 'pt-3', isLast && 'pb-4')}>
+    <article
+      aria-label={name}
+      className={cx('group mx-auto w-full max-w-[46rem] px-5', isUser ? 'pt-6' : 'pt-3', isLast && 'pb-4')}
+    >
       <h2 className="flex items-center gap-2 pb-1 text-xs font-semibold text-muted">
         <span aria-hidden className={cx('size-1.5 rounded-full', isUser ? 'bg-faint' : 'bg-accent')} />
         <span className="truncate">{name}</span>
@@ -26,7 +35,10 @@ export const MessageView = memo(function MessageView({ message, isLast }: { mess
       {isEditing ? (
         <Editor message={message} onClose={() => setEditing(false)} />
       ) : isUser ? (
-        <p dir="auto" className="rounded-lg bg-sunken px-3.5 py-2.5 text-[0.9375rem] leading-relaxed wrap-anywhere whitespace-pre-wrap">
+        <p
+          dir="auto"
+          className="rounded-lg bg-sunken px-3.5 py-2.5 text-[0.9375rem] leading-relaxed wrap-anywhere whitespace-pre-wrap"
+        >
           {message.text}
         </p>
       ) : (
@@ -143,7 +155,11 @@ function Branches({ message, disabled }: { message: Message; disabled: boolean }
     if (messageId !== undefined) void client.chat.selectBranch({ messageId }).catch(showError);
   };
   return (
-    <span role="group" aria-label={t('message.version', { at: at + 1, count: siblingIds.length })} className="tnum flex items-center">
+    <span
+      role="group"
+      aria-label={t('message.version', { at: at + 1, count: siblingIds.length })}
+      className="tnum flex items-center"
+    >
       <IconButton
         size="sm"
         label={t('message.previous')}
@@ -171,7 +187,9 @@ function Stats({ message }: { message: Message }): ReactElement | null {
   if (stats === null) return null;
   const ms = stats.timeToFirstTokenMs;
   const first =
-    ms < 1000 ? t('message.milliseconds', { value: formatNumber(ms, 0) }) : t('message.seconds', { value: formatNumber(ms / 1000, 1) });
+    ms < 1000
+      ? t('message.milliseconds', { value: formatNumber(ms, 0) })
+      : t('message.seconds', { value: formatNumber(ms / 1000, 1) });
   const parts = [
     t('message.stats', {
       speed: formatSpeed(stats.tokensPerSecond),

@@ -31,7 +31,9 @@ export function ModelSelect({ value, onChange, disabled = false, className }: Mo
       options={models.map((model) => ({
         value: model.id,
         label: model.name,
-        hint: model.problem?.message ?? [model.quantization, formatBytes(model.sizeBytes)].filter((part) => part !== null).join(' · '),
+        hint:
+          model.problem?.message ??
+          [model.quantization, formatBytes(model.sizeBytes)].filter((part) => part !== null).join(' · '),
         disabled: model.status !== 'ready',
       }))}
     />

@@ -65,7 +65,11 @@ export default function ChatPanel(): ReactElement {
   const leading = isListOpen ? null : (
     <>
       <IconButton label={t('list.show')} icon={<PanelLeftOpen />} onClick={() => setListOpen(true)} />
-      <IconButton label={t('list.new')} icon={<SquarePen />} onClick={() => go({ panel: 'chat', conversationId: null })} />
+      <IconButton
+        label={t('list.new')}
+        icon={<SquarePen />}
+        onClick={() => go({ panel: 'chat', conversationId: null })}
+      />
     </>
   );
   return (
@@ -78,7 +82,12 @@ export default function ChatPanel(): ReactElement {
         </ResizablePane>
       )}
       {isNarrow && isListOpen ? (
-        <button type="button" aria-label={t('list.hide')} className="absolute inset-0 z-20 bg-scrim" onClick={() => setListOpen(false)} />
+        <button
+          type="button"
+          aria-label={t('list.hide')}
+          className="absolute inset-0 z-20 bg-scrim"
+          onClick={() => setListOpen(false)}
+        />
       ) : null}
       {conversationId === null ? (
         <NewChat leading={leading} />

@@ -31,7 +31,9 @@ export function SearchResults({ query, onJump }: SearchResultsProps): ReactEleme
   return (
     <div className="min-h-0 flex-1 overflow-y-auto px-2 pb-2">
       <p role="status" className="px-2 pb-1 text-2xs text-muted">
-        {found.hits.length === 0 ? t('list.noResults', { query: found.query }) : t('list.results', { count: found.hits.length })}
+        {found.hits.length === 0
+          ? t('list.noResults', { query: found.query })
+          : t('list.results', { count: found.hits.length })}
       </p>
       <ul>
         {found.hits.map((hit) => (

@@ -8,7 +8,13 @@ import { useStudio } from '../client/context.tsx';
 import { Button, Field, IconButton, NumberInput, SamplerFields, showError, TextArea } from '../ui/index.ts';
 
 /** What this conversation is told and how its answers are drawn. Saved as it is changed. */
-export function SettingsDrawer({ conversation, onClose }: { conversation: Conversation; onClose: () => void }): ReactElement {
+export function SettingsDrawer({
+  conversation,
+  onClose,
+}: {
+  conversation: Conversation;
+  onClose: () => void;
+}): ReactElement {
   const { t } = useTranslation('chat');
   const { client } = useStudio();
   const { id: conversationId, systemPrompt, sampler, contextSize } = conversation;

@@ -55,7 +55,11 @@ export const strings = {
     interrupted: 'Lutra was closed in the middle of this answer. What was written is kept.',
     stats: '{{speed}} · first token after {{first}} · {{tokens}} tokens · seed {{seed}}',
     cached: '{{count}} prompt tokens reused',
-    reason: { length: 'stopped at the longest answer allowed', 'context-full': 'the context is full', stopped: 'stopped' },
+    reason: {
+      length: 'stopped at the longest answer allowed',
+      'context-full': 'the context is full',
+      stopped: 'stopped',
+    },
     seconds: '{{value}} s',
     milliseconds: '{{value}} ms',
     done: 'The answer is complete.',

@@ -3,7 +3,15 @@ import { useCallback } from 'react';
 import { useStudio } from '../client/context.tsx';
 import { showError } from '../ui/index.ts';
 
-export function saveFile({ fileName, mimeType, bytes }: { fileName: string; mimeType: string; bytes: Uint8Array }): void {
+export function saveFile({
+  fileName,
+  mimeType,
+  bytes,
+}: {
+  fileName: string;
+  mimeType: string;
+  bytes: Uint8Array;
+}): void {
   const url = URL.createObjectURL(new Blob([Uint8Array.from(bytes)], { type: mimeType }));
   const link = document.createElement('a');
   link.href = url;

@@ -28,7 +28,7 @@ export function dialElectron(): Promise<Transport> {
       if (event.source !== window || event.data !== 'lutra:port' || port === undefined) return;
       clearTimeout(timer);
       window.removeEventListener('message', onMessage);
-      resolve(messagePortTransport(port as unknown as Parameters<typeof messagePortTransport>[0]));
+      resolve(messagePortTransport(port));
     };
     window.addEventListener('message', onMessage);
     window.postMessage('lutra:ready', window.location.origin === 'null' ? '*' : window.location.origin);

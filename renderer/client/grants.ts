@@ -42,7 +42,7 @@ function upload(file: File, { onProgress, signal }: GrantOptions): Promise<Grant
       try {
         resolve(parseUploadAnswer(request.status, request.responseText, file.name));
       } catch (thrown) {
-        reject(thrown as Error);
+        reject(thrown);
       }
     });
     signal?.addEventListener('abort', () => request.abort(), { once: true });

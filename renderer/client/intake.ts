@@ -14,9 +14,9 @@ const toastIntervalMs = 200;
 
 export interface Intake {
   /** Takes files of any kind; says what became of each. */
-  takeFiles(files: readonly File[]): Promise<void>;
+  readonly takeFiles: (files: readonly File[]) => Promise<void>;
   /** Adds what was granted, and leads to the chat when it is a model to chat with. */
-  addGrant(grantId: string): Promise<void>;
+  readonly addGrant: (grantId: string) => Promise<void>;
 }
 
 export function useIntake(): Intake {
@@ -27,7 +27,10 @@ export function useIntake(): Intake {
   const tellAdded = useCallback(
     (models: readonly Model[], jobId: string | null) => {
       if (jobId !== null) {
-        showToast({ title: t('models.scanStarted'), action: { label: t('models.showJobs'), onSelect: () => go({ panel: 'jobs' }) } });
+        showToast({
+          title: t('models.scanStarted'),
+          action: { label: t('models.showJobs'), onSelect: () => go({ panel: 'jobs' }) },
+        });
         return;
       }
       const [first] = models;

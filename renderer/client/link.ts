@@ -55,7 +55,8 @@ export function openLink(dial: () => Promise<Transport>): Link {
     });
   const run = async (): Promise<void> => {
     let attempt = 0;
-    while (!isOver) {
+    for (;;) {
+      if (isOver) return;
       try {
         connection = connect(contract, await dial());
       } catch {

@@ -12,7 +12,7 @@ export interface Place {
 
 export interface Navigation extends Place {
   /** Changes what is given and keeps the rest. Adds an entry to the history where the address changes. */
-  go(place: Partial<Place>): void;
+  readonly go: (place: Partial<Place>) => void;
 }
 
 /** `#/chat/<conversation>`; `#/models`. */

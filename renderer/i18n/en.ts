@@ -113,7 +113,8 @@ export const en = {
     model: 'Model files are added to Models. GGUF works as a single file.',
     chats: 'A chat export (JSON) is imported into Chat.',
     picture: 'Pictures and videos go to Caption, which comes with a later version.',
-    folderBrowser: 'A folder cannot be sent from a browser. Choose it in Models › Add, where you can browse the disk of the machine that runs Lutra.',
+    folderBrowser:
+      'A folder cannot be sent from a browser. Choose it in Models › Add, where you can browse the disk of the machine that runs Lutra.',
     unknown: '“{{name}}” is not something that Lutra opens.',
     unknownHint: 'Drop a .gguf model, a model folder, or a chat export (.json).',
     safetensorsHint: 'A safetensors model is a folder with a config.json beside it. Add the whole folder.',
@@ -150,7 +151,13 @@ export const en = {
       fit: 'Fits',
       actions: 'Actions',
     },
-    kind: { gguf: 'GGUF', hf: 'Hugging Face', diffusers: 'Diffusers', 'stable-audio': 'Stable Audio', unknown: 'Unknown' },
+    kind: {
+      gguf: 'GGUF',
+      hf: 'Hugging Face',
+      diffusers: 'Diffusers',
+      'stable-audio': 'Stable Audio',
+      unknown: 'Unknown',
+    },
     capability: { chat: 'Chat', caption: 'Caption', audio: 'Audio', embedding: 'Embedding' },
     status: { ready: 'Ready', 'not-yet': 'Not yet', broken: 'Broken', missing: 'Missing', checking: 'Checking' },
     demo: 'Demo',
@@ -206,7 +213,8 @@ export const en = {
     title: 'Jobs',
     loading: 'Reading the list of jobs…',
     emptyTitle: 'No jobs',
-    emptyBody: 'Long work appears here, with progress and time left: scanning folders and checking model files. It survives a restart.',
+    emptyBody:
+      'Long work appears here, with progress and time left: scanning folders and checking model files. It survives a restart.',
     status: {
       queued: 'Waiting',
       running: 'Running',
@@ -356,7 +364,10 @@ export const en = {
       message: 'The engine cannot be started.',
       hint: 'See Settings › Engine for the reason, and restart it there.',
     },
-    disconnected: { message: 'The connection to Lutra was lost.', hint: 'It reconnects by itself. Try again in a moment.' },
+    disconnected: {
+      message: 'The connection to Lutra was lost.',
+      hint: 'It reconnects by itself. Try again in a moment.',
+    },
     'unknown-method': { message: 'The window and Lutra are of different versions.', hint: 'Reload the page.' },
     internal: { message: 'Something went wrong inside Lutra.', hint: '' },
   },

@@ -17,7 +17,12 @@ export function formatBytes(bytes: number): string {
     unit += 1;
   }
   const digits = unit < 2 || value >= 100 ? 0 : 1;
-  return number(value, { style: 'unit', unit: units[unit] ?? 'byte', unitDisplay: unit === 0 ? 'narrow' : 'short', maximumFractionDigits: digits });
+  return number(value, {
+    style: 'unit',
+    unit: units[unit] ?? 'byte',
+    unitDisplay: unit === 0 ? 'narrow' : 'short',
+    maximumFractionDigits: digits,
+  });
 }
 
 /** 1234567 → "1.2M". */

@@ -6,7 +6,17 @@ import { useFeeds } from '../client/actions.ts';
 import { useStudio } from '../client/context.tsx';
 import { useJobs } from '../client/stores.ts';
 import { formatBytes, formatDate, formatNumber, formatTimeLeft } from '../i18n/format.ts';
-import { Badge, Button, EmptyState, ErrorNotice, IconButton, PanelHeader, Progress, showError, Spinner } from '../ui/index.ts';
+import {
+  Badge,
+  Button,
+  EmptyState,
+  ErrorNotice,
+  IconButton,
+  PanelHeader,
+  Progress,
+  showError,
+  Spinner,
+} from '../ui/index.ts';
 import type { Tone } from '../ui/index.ts';
 
 const tones: Record<JobStatus, Tone> = {
@@ -35,7 +45,10 @@ export default function JobsPanel(): ReactElement {
     <div className="flex min-w-0 flex-1 flex-col">
       <PanelHeader title={t('jobs.title')}>
         {ended.length === 0 ? null : (
-          <Button size="sm" onClick={() => void forAll(ended, (jobId) => client.jobs.dismiss({ jobId })).catch(showError)}>
+          <Button
+            size="sm"
+            onClick={() => void forAll(ended, (jobId) => client.jobs.dismiss({ jobId })).catch(showError)}
+          >
             {t('jobs.dismissEnded')}
           </Button>
         )}
@@ -43,7 +56,10 @@ export default function JobsPanel(): ReactElement {
       {interrupted.length === 0 ? null : (
         <div className="flex flex-wrap items-center gap-3 border-b border-line bg-warn-soft px-4 py-2">
           <p className="min-w-0 flex-1">{t('jobs.interrupted', { count: interrupted.length })}</p>
-          <Button size="sm" onClick={() => void forAll(interrupted, (jobId) => client.jobs.resume({ jobId })).catch(showError)}>
+          <Button
+            size="sm"
+            onClick={() => void forAll(interrupted, (jobId) => client.jobs.resume({ jobId })).catch(showError)}
+          >
             {t('jobs.resumeAll')}
           </Button>
         </div>
@@ -54,7 +70,10 @@ export default function JobsPanel(): ReactElement {
         </div>
       ) : status === 'failed' && error !== null ? (
         <div className="m-auto max-w-lg p-6">
-          <ErrorNotice error={error} actions={<Button onClick={() => void feeds.reloadJobs()}>{t('common.retry')}</Button>} />
+          <ErrorNotice
+            error={error}
+            actions={<Button onClick={() => void feeds.reloadJobs()}>{t('common.retry')}</Button>}
+          />
         </div>
       ) : items.length === 0 ? (
         <EmptyState icon={<ListChecks />} title={t('jobs.emptyTitle')} body={t('jobs.emptyBody')} />
@@ -92,7 +111,10 @@ function JobItem({ job }: { job: Job }): ReactElement {
           </span>
         </div>
         {isActive(job) ? (
-          <Progress label={t('jobs.progress', { title })} fraction={total === null || total === 0 ? null : done / total} />
+          <Progress
+            label={t('jobs.progress', { title })}
+            fraction={total === null || total === 0 ? null : done / total}
+          />
         ) : null}
         <p className="text-xs wrap-anywhere whitespace-pre-line text-muted">
           {note === '' ? formatDate(job.updatedAt) : note}
@@ -101,15 +123,35 @@ function JobItem({ job }: { job: Job }): ReactElement {
       </div>
       <div className="flex shrink-0 gap-1">
         {status === 'running' ? (
-          <IconButton size="sm" label={named(t('jobs.pause'))} icon={<Pause />} onClick={ask(() => client.jobs.pause({ jobId }))} />
+          <IconButton
+            size="sm"
+            label={named(t('jobs.pause'))}
+            icon={<Pause />}
+            onClick={ask(() => client.jobs.pause({ jobId }))}
+          />
         ) : null}
         {canResume(job) ? (
-          <IconButton size="sm" label={named(t('jobs.resume'))} icon={<Play />} onClick={ask(() => client.jobs.resume({ jobId }))} />
+          <IconButton
+            size="sm"
+            label={named(t('jobs.resume'))}
+            icon={<Play />}
+            onClick={ask(() => client.jobs.resume({ jobId }))}
+          />
         ) : null}
         {isActive(job) || status === 'paused' ? (
-          <IconButton size="sm" label={named(t('jobs.cancel'))} icon={<Square />} onClick={ask(() => client.jobs.cancel({ jobId }))} />
+          <IconButton
+            size="sm"
+            label={named(t('jobs.cancel'))}
+            icon={<Square />}
+            onClick={ask(() => client.jobs.cancel({ jobId }))}
+          />
         ) : (
-          <IconButton size="sm" label={named(t('jobs.dismiss'))} icon={<X />} onClick={ask(() => client.jobs.dismiss({ jobId }))} />
+          <IconButton
+            size="sm"
+            label={named(t('jobs.dismiss'))}
+            icon={<X />}
+            onClick={ask(() => client.jobs.dismiss({ jobId }))}
+          />
         )}
       </div>
     </li>

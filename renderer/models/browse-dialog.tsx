@@ -13,7 +13,13 @@ import { Badge, Button, Dialog, ErrorNotice, IconButton, Input, showError } from
 type Listing = Awaited<ReturnType<StudioClient['files']['browse']>>;
 
 /** Walks the disk of the machine that runs Lutra. */
-export function BrowseDialog({ open, onOpenChange }: { open: boolean; onOpenChange: (open: boolean) => void }): ReactElement {
+export function BrowseDialog({
+  open,
+  onOpenChange,
+}: {
+  open: boolean;
+  onOpenChange: (open: boolean) => void;
+}): ReactElement {
   const { t } = useTranslation();
   const { client } = useStudio();
   const { addGrant } = useIntake();
@@ -84,7 +90,13 @@ export function BrowseDialog({ open, onOpenChange }: { open: boolean; onOpenChan
           disabled={listing?.parent == null}
           onClick={() => void show(listing?.parent ?? null)}
         />
-        <Input ref={input} value={path} onValueChange={setPath} aria-label={t('models.browse.path')} spellCheck={false} />
+        <Input
+          ref={input}
+          value={path}
+          onValueChange={setPath}
+          aria-label={t('models.browse.path')}
+          spellCheck={false}
+        />
         <Button type="submit">{t('models.browse.open')}</Button>
       </form>
       {error === null ? null : <ErrorNotice error={error} className="mb-2" />}
@@ -105,7 +117,11 @@ export function BrowseDialog({ open, onOpenChange }: { open: boolean; onOpenChan
                 className="flex h-7 min-w-0 flex-1 items-center gap-2 rounded-md px-1 text-left enabled:hover:bg-hover disabled:text-faint [&_svg]:size-4 [&_svg]:shrink-0"
               >
                 {entry.isFolder ? (
-                  entry.looksLikeModel ? <Boxes aria-hidden className="text-accent-ink" /> : <Folder aria-hidden className="text-muted" />
+                  entry.looksLikeModel ? (
+                    <Boxes aria-hidden className="text-accent-ink" />
+                  ) : (
+                    <Folder aria-hidden className="text-muted" />
+                  )
                 ) : (
                   <FileIcon aria-hidden className="text-faint" />
                 )}
@@ -113,7 +129,11 @@ export function BrowseDialog({ open, onOpenChange }: { open: boolean; onOpenChan
                 {entry.looksLikeModel ? <Badge tone="accent">{t('models.browse.model')}</Badge> : null}
               </button>
               {entry.looksLikeModel ? (
-                <Button size="sm" aria-label={`${t('models.browse.add')}: ${entry.name}`} onClick={() => void add(entry.path)}>
+                <Button
+                  size="sm"
+                  aria-label={`${t('models.browse.add')}: ${entry.name}`}
+                  onClick={() => void add(entry.path)}
+                >
                   {t('models.browse.add')}
                 </Button>
               ) : null}

@@ -69,7 +69,9 @@ function Numbers({ fit }: { fit: Fit }): ReactElement {
   const { t } = useTranslation();
   const rows = [
     [t('models.fit.weights'), fit.weightsBytes],
-    ...(fit.contextLength === 0 ? [] : [[t('models.fit.cache', { tokens: formatNumber(fit.contextLength, 0) }), fit.cacheBytes] as const]),
+    ...(fit.contextLength === 0
+      ? []
+      : [[t('models.fit.cache', { tokens: formatNumber(fit.contextLength, 0) }), fit.cacheBytes] as const]),
     [t('models.fit.overhead'), fit.overheadBytes],
   ] as const;
   const share = fit.availableBytes === 0 ? 0 : Math.min(1, fit.neededBytes / fit.availableBytes);
@@ -92,7 +94,10 @@ function Numbers({ fit }: { fit: Fit }): ReactElement {
         </div>
       </dl>
       <div aria-hidden className="h-1.5 overflow-hidden rounded-full bg-pressed">
-        <div className={cx('h-full rounded-full', colours[fit.verdict])} style={{ width: `${Math.max(1, share * 100)}%` }} />
+        <div
+          className={cx('h-full rounded-full', colours[fit.verdict])}
+          style={{ width: `${Math.max(1, share * 100)}%` }}
+        />
       </div>
       <p className="text-xs text-muted">{t('models.fit.note')}</p>
     </div>

@@ -37,13 +37,20 @@ export function ModelRow({ model }: { model: Model }): ReactElement {
       <div role="cell" className="min-w-0">
         <div className="flex min-w-0 items-center gap-2">
           {canChat ? (
-            <button type="button" onClick={chat} title={t('models.chat')} className="min-w-0 truncate text-left text-sm font-medium hover:underline">
+            <button
+              type="button"
+              onClick={chat}
+              title={t('models.chat')}
+              className="min-w-0 truncate text-left text-sm font-medium hover:underline"
+            >
               {model.name}
             </button>
           ) : (
             <span className="min-w-0 truncate text-sm font-medium">{model.name}</span>
           )}
-          {model.status === 'ready' ? null : <Badge tone={tones[model.status]}>{t(`models.status.${model.status}`)}</Badge>}
+          {model.status === 'ready' ? null : (
+            <Badge tone={tones[model.status]}>{t(`models.status.${model.status}`)}</Badge>
+          )}
           {model.isDemo ? <Badge tone="accent">{t('models.demo')}</Badge> : null}
         </div>
         <Facts model={model} />
@@ -61,7 +68,9 @@ export function ModelRow({ model }: { model: Model }): ReactElement {
       <span role="cell" className="truncate text-muted max-lg:hidden">
         {model.capabilities.map((capability) => t(`models.capability.${capability}`)).join(', ') || '–'}
       </span>
-      <span role="cell">{model.status === 'broken' || model.status === 'missing' ? null : <FitButton model={model} />}</span>
+      <span role="cell">
+        {model.status === 'broken' || model.status === 'missing' ? null : <FitButton model={model} />}
+      </span>
       <span role="cell">
         <RowMenu model={model} onChat={canChat ? chat : null} />
       </span>
@@ -110,12 +119,19 @@ function RowMenu({ model, onChat }: { model: Model; onChat: (() => void) | null 
   const { id: modelId, name } = model;
   const verify = async (): Promise<void> => {
     await client.models.verify({ modelId });
-    showToast({ title: t('models.verifyStarted', { name }), action: { label: t('models.showJobs'), onSelect: () => go({ panel: 'jobs' }) } });
+    showToast({
+      title: t('models.verifyStarted', { name }),
+      action: { label: t('models.showJobs'), onSelect: () => go({ panel: 'jobs' }) },
+    });
   };
   const remove = async (): Promise<void> => {
     await client.models.remove({ modelId });
     const undo = (): void => void client.models.restore({ modelId }).catch(showError);
-    showToast({ title: t('models.removed', { name }), description: t('models.removedHint'), action: { label: t('common.undo'), onSelect: undo } });
+    showToast({
+      title: t('models.removed', { name }),
+      description: t('models.removedHint'),
+      action: { label: t('common.undo'), onSelect: undo },
+    });
   };
   return (
     <Menu align="end" trigger={<IconButton size="sm" label={t('models.actionsFor', { name })} icon={<Ellipsis />} />}>
@@ -127,7 +143,11 @@ function RowMenu({ model, onChat }: { model: Model; onChat: (() => void) | null 
       <MenuItem icon={<RefreshCw />} onSelect={() => void client.models.refresh({ modelId }).catch(showError)}>
         {t('models.refresh')}
       </MenuItem>
-      <MenuItem icon={<FileSearch />} onSelect={() => void verify().catch(showError)} disabled={model.status === 'missing'}>
+      <MenuItem
+        icon={<FileSearch />}
+        onSelect={() => void verify().catch(showError)}
+        disabled={model.status === 'missing'}
+      >
         {t('models.verify')}
       </MenuItem>
       <MenuSeparator />

@@ -19,7 +19,10 @@ export default function ModelsPanel(): ReactElement {
   const canPickFiles = useAppInfo(({ info }) => info?.canPickFiles ?? false);
   const [filter, setFilter] = useState('');
   const shown = useMemo(() => {
-    const words = filter.toLowerCase().split(/\s+/u).filter((word) => word !== '');
+    const words = filter
+      .toLowerCase()
+      .split(/\s+/u)
+      .filter((word) => word !== '');
     return items.filter((model) => {
       const text = [model.name, model.architecture, model.quantization, model.location].join(' ').toLowerCase();
       return words.every((word) => text.includes(word));
@@ -28,7 +31,10 @@ export default function ModelsPanel(): ReactElement {
 
   return (
     <div className="flex min-w-0 flex-1 flex-col">
-      <PanelHeader title={t('models.title')} facts={items.length === 0 ? undefined : t('models.count', { count: items.length })}>
+      <PanelHeader
+        title={t('models.title')}
+        facts={items.length === 0 ? undefined : t('models.count', { count: items.length })}
+      >
         {items.length === 0 ? null : (
           <>
             <span className="w-56">
@@ -51,7 +57,10 @@ export default function ModelsPanel(): ReactElement {
         </div>
       ) : status === 'failed' && error !== null ? (
         <div className="m-auto max-w-lg p-6">
-          <ErrorNotice error={error} actions={<Button onClick={() => void feeds.reloadModels()}>{t('common.retry')}</Button>} />
+          <ErrorNotice
+            error={error}
+            actions={<Button onClick={() => void feeds.reloadModels()}>{t('common.retry')}</Button>}
+          />
         </div>
       ) : items.length === 0 ? (
         <EmptyState
@@ -61,16 +70,31 @@ export default function ModelsPanel(): ReactElement {
           actions={<AddModel isPrimary />}
         />
       ) : (
-        <div role="table" aria-label={t('models.title')} aria-rowcount={shown.length + 1} className="flex min-h-0 flex-1 flex-col">
+        <div
+          role="table"
+          aria-label={t('models.title')}
+          aria-rowcount={shown.length + 1}
+          className="flex min-h-0 flex-1 flex-col"
+        >
           <div role="rowgroup">
             <div role="row" className={`${columns} border-b border-line px-4 py-1.5 text-2xs font-medium text-muted`}>
               <span role="columnheader">{t('models.column.name')}</span>
-              <span role="columnheader" className="max-md:hidden">{t('models.column.quantization')}</span>
-              <span role="columnheader" className="text-right max-sm:hidden">{t('models.column.size')}</span>
-              <span role="columnheader" className="text-right max-md:hidden">{t('models.column.context')}</span>
-              <span role="columnheader" className="max-lg:hidden">{t('models.column.capabilities')}</span>
+              <span role="columnheader" className="max-md:hidden">
+                {t('models.column.quantization')}
+              </span>
+              <span role="columnheader" className="text-right max-sm:hidden">
+                {t('models.column.size')}
+              </span>
+              <span role="columnheader" className="text-right max-md:hidden">
+                {t('models.column.context')}
+              </span>
+              <span role="columnheader" className="max-lg:hidden">
+                {t('models.column.capabilities')}
+              </span>
               <span role="columnheader">{t('models.column.fit')}</span>
-              <span role="columnheader" className="sr-only">{t('models.column.actions')}</span>
+              <span role="columnheader" className="sr-only">
+                {t('models.column.actions')}
+              </span>
             </div>
           </div>
           {shown.length === 0 ? (

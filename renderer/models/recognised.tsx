@@ -7,7 +7,15 @@ import { Button } from '../ui/index.ts';
 import { useTranslation } from 'react-i18next';
 
 /** For panels whose models cannot run yet: which ones were recognised, and the way to add some. */
-export function RecognisedModels({ capability, heading, none }: { capability: Capability; heading: string; none: string }): ReactElement {
+export function RecognisedModels({
+  capability,
+  heading,
+  none,
+}: {
+  capability: Capability;
+  heading: string;
+  none: string;
+}): ReactElement {
   const { t } = useTranslation();
   const go = useNavigation((place) => place.go);
   const all = useModels(({ items }) => items);

@@ -15,7 +15,10 @@ export function Appearance(): ReactElement {
         <Select
           value={theme}
           onValueChange={(next) => update({ theme: next })}
-          options={(['system', 'light', 'dark'] as const).map((value) => ({ value, label: t(`settings.themes.${value}`) }))}
+          options={(['system', 'light', 'dark'] as const).map((value) => ({
+            value,
+            label: t(`settings.themes.${value}`),
+          }))}
         />
       </Field>
       <Field layout="row" label={t('settings.language')}>

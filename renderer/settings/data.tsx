@@ -58,7 +58,12 @@ export function Data(): ReactElement {
         <div className="flex items-center gap-3 py-2">
           <span className="w-32 shrink-0 font-medium">{t('settings.dataFolder')}</span>
           <code className="min-w-0 flex-1 font-mono text-xs wrap-anywhere text-muted">{info?.dataFolder}</code>
-          <IconButton size="sm" label={t('settings.copyPath')} icon={<Copy />} onClick={() => void copyPath().catch(showError)} />
+          <IconButton
+            size="sm"
+            label={t('settings.copyPath')}
+            icon={<Copy />}
+            onClick={() => void copyPath().catch(showError)}
+          />
         </div>
         <div className="flex items-center gap-3 py-2">
           <span className="w-32 shrink-0 font-medium">{t('settings.health')}</span>

@@ -60,7 +60,11 @@ export function EngineSettings(): ReactElement {
             onCommit={(next) => update({ threads: next === null ? null : Math.round(next) })}
           />
         </Field>
-        <Field layout="row" label={`${t('settings.unload')} (${t('settings.unloadUnit')})`} hint={t('settings.unloadHint')}>
+        <Field
+          layout="row"
+          label={`${t('settings.unload')} (${t('settings.unloadUnit')})`}
+          hint={t('settings.unloadHint')}
+        >
           <NumberInput
             value={unloadAfterMinutes}
             min={1}
@@ -94,10 +98,15 @@ function Report({ report }: { report: EngineReport }): ReactElement {
                 {device.description} <span className="font-normal text-muted">· {device.backend}</span>
               </span>
               <span className="tnum shrink-0 text-muted">
-                {t('settings.deviceMemory', { free: formatBytes(device.memoryFreeBytes), total: formatBytes(device.memoryTotalBytes) })}
+                {t('settings.deviceMemory', {
+                  free: formatBytes(device.memoryFreeBytes),
+                  total: formatBytes(device.memoryTotalBytes),
+                })}
               </span>
             </p>
-            {device.features.length === 0 ? null : <p className="pt-0.5 text-xs text-muted">{device.features.join(' · ')}</p>}
+            {device.features.length === 0 ? null : (
+              <p className="pt-0.5 text-xs text-muted">{device.features.join(' · ')}</p>
+            )}
           </div>
         ))}
       </Group>
@@ -114,12 +123,21 @@ function Report({ report }: { report: EngineReport }): ReactElement {
       <Group heading={t('settings.selfTest')}>
         <details className="py-2">
           <summary className="font-medium">
-            {failed === 0 ? t('settings.selfTestOk', { count: selfTest.checks.length }) : t('settings.selfTestFailed', { count: failed })}
+            {failed === 0
+              ? t('settings.selfTestOk', { count: selfTest.checks.length })
+              : t('settings.selfTestFailed', { count: failed })}
           </summary>
           <ul className="pt-1">
             {selfTest.checks.map(({ name, ok, detail }) => (
-              <li key={name} className="flex items-start gap-2 py-0.5 text-xs [&_svg]:mt-0.5 [&_svg]:size-3.5 [&_svg]:shrink-0">
-                {ok ? <Check aria-label={t('settings.passed')} className="text-ok" /> : <X aria-label={t('settings.failed')} className="text-danger" />}
+              <li
+                key={name}
+                className="flex items-start gap-2 py-0.5 text-xs [&_svg]:mt-0.5 [&_svg]:size-3.5 [&_svg]:shrink-0"
+              >
+                {ok ? (
+                  <Check aria-label={t('settings.passed')} className="text-ok" />
+                ) : (
+                  <X aria-label={t('settings.failed')} className="text-danger" />
+                )}
                 <span className="min-w-0 wrap-anywhere">
                   {name} <span className="text-muted">{detail}</span>
                 </span>
@@ -130,8 +148,9 @@ function Report({ report }: { report: EngineReport }): ReactElement {
       </Group>
       <Group heading={t('settings.versions')}>
         <p className="py-2 text-muted">
-          ggml {versions.ggml} · node-llama-cpp {versions.nodeLlamaCpp} · Node {versions.node} · {t('settings.cpuModule')}:{' '}
-          {cpuModule.isOwn ? t('settings.cpuModuleOwn') : t('settings.cpuModulePrebuilt')} {cpuModule.note}
+          ggml {versions.ggml} · node-llama-cpp {versions.nodeLlamaCpp} · Node {versions.node} ·{' '}
+          {t('settings.cpuModule')}: {cpuModule.isOwn ? t('settings.cpuModuleOwn') : t('settings.cpuModulePrebuilt')}{' '}
+          {cpuModule.note}
         </p>
       </Group>
     </>

@@ -62,7 +62,12 @@ function PaletteContent({ close, onHelp }: { close: () => void; onHelp: () => vo
         <Command.Empty className="px-3 py-6 text-center text-muted">{t('palette.empty')}</Command.Empty>
         <Group heading={t('palette.go')}>
           {panels.map((panel, at) => (
-            <Item key={panel} value={`panel ${t(`panels.${panel}`)}`} onSelect={choose(() => go({ panel }))} keys={`$mod+Digit${at + 1}`}>
+            <Item
+              key={panel}
+              value={`panel ${t(`panels.${panel}`)}`}
+              onSelect={choose(() => go({ panel }))}
+              keys={`$mod+Digit${at + 1}`}
+            >
               {t(`panels.${panel}`)}
             </Item>
           ))}
@@ -155,9 +160,24 @@ function useShellActions(onHelp: () => void): PaletteAction[] {
   const isDark = useIsDark();
   const ask = (work: () => Promise<unknown>) => () => void work().catch(showError);
   return [
-    { id: 'shell.new-chat', label: t('palette.newChat'), shortcut: '$mod+Alt+KeyN', run: () => go({ panel: 'chat', conversationId: null }) },
-    { id: 'shell.add-model', label: t('palette.addModel'), keywords: ['gguf', 'import'], run: () => go({ panel: 'models' }) },
-    { id: 'shell.theme', label: t('palette.toggleTheme'), keywords: ['dark', 'light'], run: () => updateSettings({ theme: isDark ? 'light' : 'dark' }) },
+    {
+      id: 'shell.new-chat',
+      label: t('palette.newChat'),
+      shortcut: '$mod+Alt+KeyN',
+      run: () => go({ panel: 'chat', conversationId: null }),
+    },
+    {
+      id: 'shell.add-model',
+      label: t('palette.addModel'),
+      keywords: ['gguf', 'import'],
+      run: () => go({ panel: 'models' }),
+    },
+    {
+      id: 'shell.theme',
+      label: t('palette.toggleTheme'),
+      keywords: ['dark', 'light'],
+      run: () => updateSettings({ theme: isDark ? 'light' : 'dark' }),
+    },
     {
       id: 'shell.language',
       label: t('palette.switchLanguage'),
@@ -166,7 +186,11 @@ function useShellActions(onHelp: () => void): PaletteAction[] {
     },
     { id: 'shell.unload', label: t('palette.unloadModel'), run: ask(() => client.engine.unload({})) },
     { id: 'shell.restart', label: t('palette.restartEngine'), run: ask(() => client.engine.restart({})) },
-    { id: 'shell.refresh', label: t('palette.refreshModels'), run: ask(() => client.models.refresh({ modelId: null })) },
+    {
+      id: 'shell.refresh',
+      label: t('palette.refreshModels'),
+      run: ask(() => client.models.refresh({ modelId: null })),
+    },
     {
       id: 'shell.backup',
       label: t('palette.backup'),

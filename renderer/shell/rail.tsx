@@ -29,7 +29,13 @@ export function Rail({ onPalette }: { onPalette: () => void }): ReactElement {
         <RailItem key={panel} panel={panel} shortcut={`$mod+Digit${at + 1}`} />
       ))}
       <span className="mt-auto flex justify-center max-sm:hidden">
-        <IconButton label={t('shell.menu')} shortcut="$mod+KeyK" tooltipSide="right" icon={<Search />} onClick={onPalette} />
+        <IconButton
+          label={t('shell.menu')}
+          shortcut="$mod+KeyK"
+          tooltipSide="right"
+          icon={<Search />}
+          onClick={onPalette}
+        />
       </span>
     </nav>
   );
@@ -39,7 +45,9 @@ function RailItem({ panel, shortcut }: { panel: Panel; shortcut: string }): Reac
   const { t } = useTranslation();
   const isHere = useNavigation((place) => place.panel === panel);
   const go = useNavigation((place) => place.go);
-  const running = useJobs(({ items }) => items.filter(({ status }) => status === 'running' || status === 'queued').length);
+  const running = useJobs(
+    ({ items }) => items.filter(({ status }) => status === 'running' || status === 'queued').length,
+  );
   const label = t(`panels.${panel}`);
   const count = panel === 'jobs' ? running : 0;
   return (

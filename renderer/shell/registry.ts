@@ -63,7 +63,9 @@ function isTyping(event: KeyboardEvent): boolean {
 }
 
 function isInOverlay(event: KeyboardEvent): boolean {
-  return event.target instanceof Element && event.target.closest('[role=dialog],[role=alertdialog],[role=menu]') !== null;
+  return (
+    event.target instanceof Element && event.target.closest('[role=dialog],[role=alertdialog],[role=menu]') !== null
+  );
 }
 
 /**
@@ -97,6 +99,7 @@ export function useShortcuts(title: string, map: Readonly<Record<string, Shortcu
     const [groupTitle, shortcuts] = JSON.parse(listed) as [string, ShortcutGroup['shortcuts']];
     const group = { title: groupTitle, shortcuts };
     useRegistry.setState((registry) => ({ shortcutGroups: withEntry(registry.shortcutGroups, owner, group) }));
-    return () => useRegistry.setState((registry) => ({ shortcutGroups: withEntry(registry.shortcutGroups, owner, null) }));
+    return () =>
+      useRegistry.setState((registry) => ({ shortcutGroups: withEntry(registry.shortcutGroups, owner, null) }));
   }, [owner, listed]);
 }

@@ -54,7 +54,12 @@ export function Shell(): ReactElement {
       <ConnectionBanner />
       <div className="flex min-h-0 flex-1 max-sm:flex-col-reverse">
         <Rail onPalette={() => setPaletteOpen(true)} />
-        <main id="content" tabIndex={-1} aria-label={t(`panels.${panel}`)} className="flex min-h-0 min-w-0 flex-1 outline-none">
+        <main
+          id="content"
+          tabIndex={-1}
+          aria-label={t(`panels.${panel}`)}
+          className="flex min-h-0 min-w-0 flex-1 outline-none"
+        >
           <Boundary key={panel}>
             <Suspense fallback={<Waiting />}>
               <View />

@@ -3,7 +3,13 @@ import { useTranslation } from 'react-i18next';
 import { Dialog, Kbd } from '../ui/index.ts';
 import { useRegistry } from './registry.ts';
 
-export function ShortcutsDialog({ open, onOpenChange }: { open: boolean; onOpenChange: (open: boolean) => void }): ReactElement {
+export function ShortcutsDialog({
+  open,
+  onOpenChange,
+}: {
+  open: boolean;
+  onOpenChange: (open: boolean) => void;
+}): ReactElement {
   const { t } = useTranslation();
   const groups = useRegistry(({ shortcutGroups }) => shortcutGroups);
   return (
@@ -15,7 +21,10 @@ export function ShortcutsDialog({ open, onOpenChange }: { open: boolean; onOpenC
               <h3 className="pb-1 text-xs font-semibold text-muted">{title}</h3>
               <dl className="grid grid-cols-[1fr_auto] gap-y-1">
                 {shortcuts.map(({ keys, label }) => (
-                  <div key={keys} className="col-span-2 grid grid-cols-subgrid items-center border-b border-line py-1 last:border-0">
+                  <div
+                    key={keys}
+                    className="col-span-2 grid grid-cols-subgrid items-center border-b border-line py-1 last:border-0"
+                  >
                     <dt>{label}</dt>
                     <dd>
                       <Kbd keys={keys} className="text-muted" />

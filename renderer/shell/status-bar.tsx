@@ -27,14 +27,17 @@ function deviceName(status: EngineStatus | null): string | null {
   return main?.description ?? null;
 }
 
-const itemClass = 'flex h-full min-w-0 items-center gap-1.5 px-2 hover:bg-hover hover:text-ink data-popup-open:bg-hover [&_svg]:size-3.5 [&_svg]:shrink-0';
+const itemClass =
+  'flex h-full min-w-0 items-center gap-1.5 px-2 hover:bg-hover hover:text-ink data-popup-open:bg-hover [&_svg]:size-3.5 [&_svg]:shrink-0';
 
 export function StatusBar(): ReactElement {
   const { t } = useTranslation();
   const status = useEngine((engine) => engine.status);
   const { phase } = useConnection();
   const go = useNavigation((place) => place.go);
-  const running = useJobs(({ items }) => items.filter((job) => job.status === 'running' || job.status === 'queued').length);
+  const running = useJobs(
+    ({ items }) => items.filter((job) => job.status === 'running' || job.status === 'queued').length,
+  );
   const state = phase === 'online' ? (status?.state ?? 'starting') : 'offline';
   const memory = status?.memory;
   return (
@@ -56,7 +59,11 @@ export function StatusBar(): ReactElement {
           </button>
         }
       >
-        {status === null ? <p className="text-sm text-muted">{t('common.loading')}</p> : <EngineDetails status={status} />}
+        {status === null ? (
+          <p className="text-sm text-muted">{t('common.loading')}</p>
+        ) : (
+          <EngineDetails status={status} />
+        )}
       </Popover>
       <span className="flex min-w-0 items-center px-2 max-md:hidden">
         <span className="truncate">{status?.loadedModel?.name ?? t('status.noModel')}</span>
@@ -111,9 +118,14 @@ function EngineDetails({ status }: { status: EngineStatus }): ReactElement {
         </Row>
         <Row label={t('status.engineMemory')}>{formatBytes(memory.engineBytes)}</Row>
         <Row label={t('status.machineMemory')}>
-          {t('status.memoryFree', { free: formatBytes(memory.machineFreeBytes), total: formatBytes(memory.machineTotalBytes) })}
+          {t('status.memoryFree', {
+            free: formatBytes(memory.machineFreeBytes),
+            total: formatBytes(memory.machineTotalBytes),
+          })}
         </Row>
-        {status.tokensPerSecond === null ? null : <Row label={t('status.speed')}>{formatSpeed(status.tokensPerSecond)}</Row>}
+        {status.tokensPerSecond === null ? null : (
+          <Row label={t('status.speed')}>{formatSpeed(status.tokensPerSecond)}</Row>
+        )}
         {status.queueLength === 0 ? null : <Row label={t('status.queue')}>{String(status.queueLength)}</Row>}
         {status.restarts === 0 ? null : <Row label={t('status.restarts')}>{String(status.restarts)}</Row>}
       </dl>

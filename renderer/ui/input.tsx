@@ -38,7 +38,10 @@ export function Input({ value, onValueChange, icon, className, ...rest }: InputP
   );
 }
 
-export interface TextAreaProps extends Omit<ComponentProps<'textarea'>, 'value' | 'onChange' | 'defaultValue' | 'rows'> {
+export interface TextAreaProps extends Omit<
+  ComponentProps<'textarea'>,
+  'value' | 'onChange' | 'defaultValue' | 'rows'
+> {
   value: string;
   onValueChange: (value: string) => void;
   /** Grows with its text from `minRows` up to `maxRows`, then scrolls. */
@@ -63,7 +66,10 @@ export function TextArea({
     if (area === null) return;
     area.style.height = 'auto';
     const framePx = area.offsetHeight - area.clientHeight + 12;
-    const wanted = Math.max(area.scrollHeight + area.offsetHeight - area.clientHeight, minRows * lineHeightPx + framePx);
+    const wanted = Math.max(
+      area.scrollHeight + area.offsetHeight - area.clientHeight,
+      minRows * lineHeightPx + framePx,
+    );
     area.style.height = `${Math.min(wanted, maxRows * lineHeightPx + framePx)}px`;
   }, [value, minRows, maxRows]);
   return (

@@ -39,7 +39,14 @@ export interface MenuItemProps {
   disabled?: boolean;
 }
 
-export function MenuItem({ children, onSelect, icon, shortcut, danger = false, disabled = false }: MenuItemProps): ReactElement {
+export function MenuItem({
+  children,
+  onSelect,
+  icon,
+  shortcut,
+  danger = false,
+  disabled = false,
+}: MenuItemProps): ReactElement {
   return (
     <Base.Item onClick={onSelect} disabled={disabled} className={cx(itemClass, danger && 'text-danger')}>
       {icon}
@@ -56,7 +63,12 @@ export interface MenuCheckItemProps {
   disabled?: boolean;
 }
 
-export function MenuCheckItem({ children, checked, onCheckedChange, disabled = false }: MenuCheckItemProps): ReactElement {
+export function MenuCheckItem({
+  children,
+  checked,
+  onCheckedChange,
+  disabled = false,
+}: MenuCheckItemProps): ReactElement {
   return (
     <Base.CheckboxItem
       checked={checked}

@@ -81,7 +81,9 @@ function ToastList(): ReactElement[] {
       className="w-full rounded-lg bg-surface shadow-float transition-[opacity,translate] data-ending-style:opacity-0 data-limited:hidden data-starting-style:-translate-y-2 data-starting-style:opacity-0"
     >
       <Toast.Content className="flex items-start gap-2.5 py-2.5 pr-1.5 pl-3">
-        <span className="flex h-7 items-center [&_svg]:size-4">{icons[(toast.type as ToastTone | undefined) ?? 'info']}</span>
+        <span className="flex h-7 items-center [&_svg]:size-4">
+          {icons[(toast.type as ToastTone | undefined) ?? 'info']}
+        </span>
         <div className="min-w-0 flex-1 py-1">
           <Toast.Title render={<p />} className="text-sm font-medium wrap-anywhere" />
           <Toast.Description className="text-xs wrap-anywhere text-muted" />

@@ -20,7 +20,8 @@ export function Tooltip({ label, shortcut, side = 'bottom', children }: TooltipP
         <Base.Positioner side={side} sideOffset={6} className="z-50">
           <Base.Popup
             aria-hidden
-            className="flex max-w-72 items-center gap-2 rounded-md bg-surface px-2 py-1 text-xs text-ink shadow-float transition-opacity data-ending-style:opacity-0 data-starting-style:opacity-0">
+            className="flex max-w-72 items-center gap-2 rounded-md bg-surface px-2 py-1 text-xs text-ink shadow-float transition-opacity data-ending-style:opacity-0 data-starting-style:opacity-0"
+          >
             {label}
             {shortcut === undefined ? null : <Kbd keys={shortcut} />}
           </Base.Popup>

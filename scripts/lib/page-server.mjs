@@ -4,7 +4,10 @@ import { loadConfigFromFile } from 'electron-vite';
 import { join } from 'node:path';
 import { root } from './project.mjs';
 
-const { config } = await loadConfigFromFile({ command: 'serve', mode: 'development' }, join(root, 'electron.vite.config.ts'));
+const { config } = await loadConfigFromFile(
+  { command: 'serve', mode: 'development' },
+  join(root, 'electron.vite.config.ts'),
+);
 const port = Number(process.argv[2]);
 const server = await createServer({
   ...config.renderer,

@@ -9,7 +9,9 @@ const oldestNode = 20;
 export function requireNode() {
   const [major = 0] = process.versions.node.split('.').map(Number);
   if (major >= oldestNode) return;
-  throw new SetupError(`Lutra needs Node ${oldestNode} or newer to start; this is ${process.version}. Get it from nodejs.org.`);
+  throw new SetupError(
+    `Lutra needs Node ${oldestNode} or newer to start; this is ${process.version}. Get it from nodejs.org.`,
+  );
 }
 
 /** Installs exactly what the lockfile says, when it changed or something is gone. */
@@ -27,10 +29,14 @@ export async function ensureDependencies() {
       lines,
     });
     if (code !== 0) {
-      throw new SetupError(`npm could not install the dependencies:\n${lines.join('').slice(-3000)}\nCheck the network and try again.`);
+      throw new SetupError(
+        `npm could not install the dependencies:\n${lines.join('').slice(-3000)}\nCheck the network and try again.`,
+      );
     }
     if (!existsSync(node24)) {
-      throw new SetupError('Node 24 did not arrive with the npm package "node". If npm was told to ignore scripts, allow them for this folder: npm rebuild node');
+      throw new SetupError(
+        'Node 24 did not arrive with the npm package "node". If npm was told to ignore scripts, allow them for this folder: npm rebuild node',
+      );
     }
   });
   // The mark above says "again" only to force the work; what is there now is what the mark says.
@@ -89,7 +95,10 @@ export async function ensureChromium() {
     ['/usr/lib/x86_64-linux-gnu/libvulkan.so.1', 'libvulkan1'],
     ['/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc', 'fonts-noto-cjk'],
   ];
-  const missing = [...(found === null ? ['chromium'] : []), ...extras.filter(([path]) => !existsSync(path)).map(([, name]) => name)];
+  const missing = [
+    ...(found === null ? ['chromium'] : []),
+    ...extras.filter(([path]) => !existsSync(path)).map(([, name]) => name),
+  ];
   if (mayInstall && missing.length > 0) {
     console.log(`Installing ${missing.join(', ')} for the tests`);
     const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };

@@ -16,7 +16,8 @@ let page: Page;
 
 const rail = (name: string): ReturnType<Page['locator']> =>
   page.getByRole('navigation', { name: 'Panels' }).getByRole('button', { name, exact: true });
-const composer = (on: Page = page): ReturnType<Page['locator']> => on.getByRole('textbox', { name: 'Message', exact: true });
+const composer = (on: Page = page): ReturnType<Page['locator']> =>
+  on.getByRole('textbox', { name: 'Message', exact: true });
 const stats = (on: Page = page): ReturnType<Page['locator']> => on.getByText(/tok\/s · first token after/);
 
 /** Drops a file on the window as a person would. */
@@ -128,13 +129,20 @@ describe('two windows', () => {
     await page.getByRole('heading', { name: 'What shall we talk about?' }).waitFor();
     await send('Never stop.');
     await page.getByRole('button', { name: 'Stop', exact: true }).waitFor();
-    await expect.poll(async () => (await page.getByRole('log').innerText()).length, { timeout: 20_000 }).toBeGreaterThan(150);
+    await expect
+      .poll(async () => (await page.getByRole('log').innerText()).length, { timeout: 20_000 })
+      .toBeGreaterThan(150);
     const other = await openPage(studio.context, page.url(), studio.faults as string[]);
-    await expect.poll(async () => (await other.getByRole('log').innerText()).length, { timeout: 20_000 }).toBeGreaterThan(200);
+    await expect
+      .poll(async () => (await other.getByRole('log').innerText()).length, { timeout: 20_000 })
+      .toBeGreaterThan(200);
     await other.getByRole('button', { name: 'Stop', exact: true }).click();
     await page.getByText('Stopped.').waitFor();
     await stats().waitFor();
-    const [one, two] = await Promise.all([page.getByRole('article').last().innerText(), other.getByRole('article').last().innerText()]);
+    const [one, two] = await Promise.all([
+      page.getByRole('article').last().innerText(),
+      other.getByRole('article').last().innerText(),
+    ]);
     expect(two).toBe(one);
     await other.close();
   });
@@ -143,7 +151,9 @@ describe('two windows', () => {
 describe('faults', () => {
   test('the engine killed in mid-answer costs that answer, says why, and the next one works', async () => {
     await send('Go on for ever.');
-    await expect.poll(async () => (await page.getByRole('article').last().innerText()).length, { timeout: 20_000 }).toBeGreaterThan(100);
+    await expect
+      .poll(async () => (await page.getByRole('article').last().innerText()).length, { timeout: 20_000 })
+      .toBeGreaterThan(100);
     const { execFileSync } = await import('node:child_process');
     execFileSync('pkill', ['-KILL', '-P', String(host.process.pid)]);
     await page.getByText(/The engine stopped while it answered with "endless"/).waitFor();
@@ -151,7 +161,9 @@ describe('faults', () => {
     expect(await accessibilityViolations(page)).toEqual([]);
     await page.getByRole('button', { name: 'Try again' }).click();
     await page.getByRole('button', { name: 'Stop', exact: true }).waitFor();
-    await expect.poll(async () => (await page.getByRole('article').last().innerText()).length, { timeout: 20_000 }).toBeGreaterThan(60);
+    await expect
+      .poll(async () => (await page.getByRole('article').last().innerText()).length, { timeout: 20_000 })
+      .toBeGreaterThan(60);
     await page.keyboard.press('Escape');
     await page.getByText('Stopped.').last().waitFor();
   });
@@ -160,7 +172,10 @@ describe('faults', () => {
     await drop('cut.gguf', tinyGguf().subarray(0, 50_000));
     await page.getByRole('heading', { level: 1, name: 'Models' }).waitFor();
     await page.getByText('Broken').waitFor();
-    await page.getByRole('table').getByText(/cut\.gguf: it is cut/).waitFor();
+    await page
+      .getByRole('table')
+      .getByText(/cut\.gguf: it is cut/)
+      .waitFor();
     expect(await accessibilityViolations(page)).toEqual([]);
   });
 
@@ -200,6 +215,7 @@ describe('the keyboard', () => {
     await page.getByRole('dialog', { name: 'Keyboard shortcuts' }).waitFor();
     expect(await accessibilityViolations(page)).toEqual([]);
     await page.keyboard.press('Escape');
+    await page.getByRole('dialog', { name: 'Keyboard shortcuts' }).waitFor({ state: 'detached' });
     await page.keyboard.press('Control+1');
     await composer().waitFor();
   });

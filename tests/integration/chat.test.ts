@@ -211,23 +211,53 @@ describe('a conversation', () => {
     const { client } = open;
     const count = (await client.chat.list({})).length;
     for (const text of ['', 'not json', '{}', '{"format":"lutra-chats","version":1,"conversations":[{"id":"x"}]}']) {
-      await expect(client.chat.importChats({ bytes: new TextEncoder().encode(text) })).rejects.toMatchObject({ code: 'bad-file' });
+      await expect(client.chat.importChats({ bytes: new TextEncoder().encode(text) })).rejects.toMatchObject({
+        code: 'bad-file',
+      });
     }
     const loop = {
       format: 'lutra-chats',
       version: 1,
       conversations: [
         {
-          id: 'loop', title: 'Loop', systemPrompt: '', sampler: defaultSampler, contextSize: null, activeLeafId: 'a',
-          createdAt: 1, updatedAt: 1,
+          id: 'loop',
+          title: 'Loop',
+          systemPrompt: '',
+          sampler: defaultSampler,
+          contextSize: null,
+          activeLeafId: 'a',
+          createdAt: 1,
+          updatedAt: 1,
           messages: [
-            { id: 'a', parentId: 'b', role: 'user', text: 'a', status: 'complete', error: null, modelName: null, stats: null, createdAt: 1 },
-            { id: 'b', parentId: 'a', role: 'user', text: 'b', status: 'complete', error: null, modelName: null, stats: null, createdAt: 1 },
+            {
+              id: 'a',
+              parentId: 'b',
+              role: 'user',
+              text: 'a',
+              status: 'complete',
+              error: null,
+              modelName: null,
+              stats: null,
+              createdAt: 1,
+            },
+            {
+              id: 'b',
+              parentId: 'a',
+              role: 'user',
+              text: 'b',
+              status: 'complete',
+              error: null,
+              modelName: null,
+              stats: null,
+              createdAt: 1,
+            },
           ],
         },
       ],
     };
-    await expect(client.chat.importChats({ bytes: new TextEncoder().encode(JSON.stringify(loop)) })).rejects.toMatchObject({ code: 'bad-file' });
+    await expect(
+      client.chat.importChats({ bytes: new TextEncoder().encode(JSON.stringify(loop)) }),
+    ).rejects.toMatchObject({ code: 'bad-file' });
     expect((await client.chat.list({})).length).toBe(count);
   });
 
@@ -257,10 +287,19 @@ describe('the models of a studio', () => {
     const byName = Object.fromEntries(added.models.map((model) => [model.name, model]));
     expect(Object.keys(byName).sort()).toEqual(['a', 'b', 'cut']);
     expect(byName['a']).toMatchObject({
-      kind: 'gguf', architecture: 'llama', status: 'ready', license: 'cc0-1.0', contextLength: 2048, quantization: 'F32',
-      hasChatTemplate: true, capabilities: ['chat'],
+      kind: 'gguf',
+      architecture: 'llama',
+      status: 'ready',
+      license: 'cc0-1.0',
+      contextLength: 2048,
+      quantization: 'F32',
+      hasChatTemplate: true,
+      capabilities: ['chat'],
     });
-    expect(byName['cut']).toMatchObject({ status: 'broken', problem: { code: 'bad-file', message: expect.stringContaining('cut') } });
+    expect(byName['cut']).toMatchObject({
+      status: 'broken',
+      problem: { code: 'bad-file', message: expect.stringContaining('cut') },
+    });
     expect(await client.jobs.list({})).toEqual([]);
   });
 
@@ -310,6 +349,8 @@ describe('the models of a studio', () => {
     await writeFile(text, 'hello');
     await writeFile(join(folder.path, 'evil.bin'), 'pickle');
     await expect(addModel(open, text)).rejects.toMatchObject({ code: 'bad-file' });
-    await expect(addModel(open, join(folder.path, 'evil.bin'))).rejects.toMatchObject({ message: expect.stringContaining('run code') });
+    await expect(addModel(open, join(folder.path, 'evil.bin'))).rejects.toMatchObject({
+      message: expect.stringContaining('run code'),
+    });
   });
 });

@@ -24,7 +24,14 @@ afterAll(() => folder.remove());
 
 describe('the lutra command', () => {
   test('used wrongly, it says how and exits with 2', async () => {
-    for (const args of [[], ['sing'], ['chat'], ['chat', '--model', 'm'], ['serve', '--port', '70000'], ['models', 'add']]) {
+    for (const args of [
+      [],
+      ['sing'],
+      ['chat'],
+      ['chat', '--model', 'm'],
+      ['serve', '--port', '70000'],
+      ['models', 'add'],
+    ]) {
       const { code, stdout, stderr } = await runLutra(args);
       expect([args, code, stdout]).toEqual([args, 2, '']);
       expect(stderr.length).toBeGreaterThan(0);

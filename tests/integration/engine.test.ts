@@ -245,7 +245,9 @@ describe('hostile model files', () => {
     'tensor-count.gguf': encodeGguf({ 'general.architecture': text }, [tensor], { tensorCount: huge }),
     'pair-count.gguf': encodeGguf({ 'general.architecture': text }, [tensor], { pairCount: huge }),
     'offset.gguf': encodeGguf({ 'general.architecture': text }, [tensor], { offsetOf: () => huge }),
-    'wrapped-offset.gguf': encodeGguf({ 'general.architecture': text }, [tensor], { offsetOf: () => (1n << 64n) - 32n }),
+    'wrapped-offset.gguf': encodeGguf({ 'general.architecture': text }, [tensor], {
+      offsetOf: () => (1n << 64n) - 32n,
+    }),
     'shape.gguf': encodeGguf({ 'general.architecture': text }, [{ ...tensor, shape: [2 ** 31, 2 ** 31, 2 ** 31] }]),
     'twice.gguf': encodeGguf({ 'general.architecture': text }, [tensor, tensor]),
     'cut.gguf': tinyGguf().subarray(0, 40_000),

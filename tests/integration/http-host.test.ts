@@ -166,7 +166,16 @@ describe('the headless host', () => {
   });
 
   test('a taken port is said', async () => {
-    const again = HttpHost.listen({ studio, pageFolder: '', port: server.port, pageUrl: null, onAddress: () => undefined });
-    await expect(again).rejects.toMatchObject({ code: 'conflict', message: expect.stringContaining(String(server.port)) });
+    const again = HttpHost.listen({
+      studio,
+      pageFolder: '',
+      port: server.port,
+      pageUrl: null,
+      onAddress: () => undefined,
+    });
+    await expect(again).rejects.toMatchObject({
+      code: 'conflict',
+      message: expect.stringContaining(String(server.port)),
+    });
   });
 });

@@ -13,7 +13,8 @@ import { interruptSignal, printJson, withStudio } from './with-studio.ts';
 /** One question, one answer. It is not kept among the chats. */
 export async function chat(context: CommandContext, args: ChatArguments): Promise<void> {
   const prompt = args.prompt === '-' ? await readAll(process.stdin) : args.prompt;
-  if (prompt.trim() === '') throw new LutraError({ code: 'bad-input', message: 'The prompt is empty.', subject: '--prompt' });
+  if (prompt.trim() === '')
+    throw new LutraError({ code: 'bad-input', message: 'The prompt is empty.', subject: '--prompt' });
   await withStudio(context, async (studio) => {
     const model = await findModel(studio, args.model);
     const { device, threads } = studio.settings.get();
@@ -56,7 +57,7 @@ async function findModel(studio: Studio, wanted: string): Promise<Model> {
     const [model] = await studio.models.addPath(resolve(wanted));
     if (model !== undefined) return usable(model);
   }
-  const models = await studio.models.list();
+  const models = studio.models.list();
   const matches = models.filter(({ id, name }) => id === wanted || name.toLowerCase() === wanted.toLowerCase());
   const [model, second] = matches;
   if (model === undefined) {

@@ -60,8 +60,12 @@ function describe({ machine, data, engine }: Findings): string[] {
     if (problem !== null && problem !== data.problem) lines.push(...problemLines(problem));
     return lines;
   }
-  lines.push(`Engine    ${mark(report.selfTest.ok)} ggml ${report.versions.ggml}, node-llama-cpp ${report.versions.nodeLlamaCpp}`);
-  lines.push(`          CPU module: ${report.cpuModule.isOwn ? 'our own build' : 'the prebuilt one'}. ${report.cpuModule.note}`);
+  lines.push(
+    `Engine    ${mark(report.selfTest.ok)} ggml ${report.versions.ggml}, node-llama-cpp ${report.versions.nodeLlamaCpp}`,
+  );
+  lines.push(
+    `          CPU module: ${report.cpuModule.isOwn ? 'our own build' : 'the prebuilt one'}. ${report.cpuModule.note}`,
+  );
   for (const device of report.devices) {
     const memory = `${formatBytes(device.memoryFreeBytes)} free of ${formatBytes(device.memoryTotalBytes)}`;
     lines.push(`Device    ${device.backend}: ${device.description}, ${memory}`);

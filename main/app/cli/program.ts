@@ -127,7 +127,12 @@ function buildProgram(entryFolder: string): Command {
     .requiredOption('--prompt <text>', 'the question; - reads it from stdin')
     .option('--system <text>', 'a system prompt', '')
     .option('--max-tokens <n>', 'stop after this many tokens', whole(1, 1_000_000))
-    .option('--temperature <t>', 'how freely it picks: 0 is the likeliest token', real(0, 5), defaultSampler.temperature)
+    .option(
+      '--temperature <t>',
+      'how freely it picks: 0 is the likeliest token',
+      real(0, 5),
+      defaultSampler.temperature,
+    )
     .option('--seed <n>', 'the same seed gives the same answer', whole(0, 0xffff_ffff))
     .addOption(json())
     .addOption(data())

@@ -65,6 +65,9 @@ export function menuTemplate(text: MenuText, isMac: boolean, go: (place: string)
     { label: text.file, submenu: file },
     { label: text.edit, submenu: edit },
     { label: text.view, submenu: view },
-    { label: text.window, submenu: isMac ? [role('minimize', text.minimize)] : [role('minimize', text.minimize), close] },
+    {
+      label: text.window,
+      submenu: isMac ? [role('minimize', text.minimize)] : [role('minimize', text.minimize), close],
+    },
   ];
 }

@@ -8,6 +8,8 @@ import { resolve } from 'node:path';
 export function openedPaths(argv: readonly string[], folder: string, isPackaged: boolean): string[] {
   return argv
     .slice(isPackaged ? 1 : 2)
-    .filter((word) => word !== '' && !word.startsWith('-') && !word.includes('\0') && !/^[a-z][a-z\d+.-]+:\/\//i.test(word))
+    .filter(
+      (word) => word !== '' && !word.startsWith('-') && !word.includes('\0') && !/^[a-z][a-z\d+.-]+:\/\//i.test(word),
+    )
     .map((word) => resolve(folder, word));
 }

@@ -24,7 +24,9 @@ export function readWindowState(dataFolder: string, displays: readonly Bounds[])
   try {
     const state = windowStateSchema.parse(JSON.parse(readFileSync(join(dataFolder, fileName), 'utf8')));
     const { bounds } = state;
-    return bounds !== null && displays.some((display) => isReachable(bounds, display)) ? state : { ...state, bounds: null };
+    return bounds !== null && displays.some((display) => isReachable(bounds, display))
+      ? state
+      : { ...state, bounds: null };
   } catch {
     return { bounds: null, isMaximized: false };
   }

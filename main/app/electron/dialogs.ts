@@ -49,5 +49,10 @@ export async function openAfterAsking(url: string): Promise<void> {
 /** Says what happened and what to do next. */
 export async function showError(thrown: unknown): Promise<void> {
   const { message, hint } = toErrorData(thrown);
-  await dialog.showMessageBox({ type: 'error', title: 'Lutra', message, ...(hint === undefined ? {} : { detail: hint }) });
+  await dialog.showMessageBox({
+    type: 'error',
+    title: 'Lutra',
+    message,
+    ...(hint === undefined ? {} : { detail: hint }),
+  });
 }

@@ -81,7 +81,10 @@ async function open(studio: Studio, paths: readonly string[]): Promise<void> {
   for (const path of paths) {
     try {
       const { id } = await studio.files.grant(path);
-      await studio.models.handlers.add({ grantId: id }, { signal: new AbortController().signal, connectionId: 'shell' });
+      await studio.models.handlers.add(
+        { grantId: id },
+        { signal: new AbortController().signal, connectionId: 'shell' },
+      );
     } catch (thrown) {
       await showError(thrown);
     }

@@ -22,7 +22,9 @@ export function spawnUtilityEngine(entry: string): SpawnEngine {
       postMessage: (frame) => child.postMessage(frame),
       close: () => void child.kill(),
       on: (type, listener) =>
-        type === 'close' ? child.once('exit', () => listener({})) : child.on(type as 'message', (data) => listener({ data })),
+        type === 'close'
+          ? child.once('exit', () => listener({}))
+          : child.on(type as 'message', (data) => listener({ data })),
     });
     const failed = once(child, 'exit').then(() => Promise.reject(new Error(`The engine did not start. ${log.text}`)));
     await Promise.race([once(child, 'spawn'), failed]);

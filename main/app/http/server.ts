@@ -11,7 +11,6 @@ import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
 import { LutraError, toErrorData } from '../../../contract/errors.ts';
 import { webSocketTransport } from '../../../contract/rpc/websocket.ts';
-import type { WebSocketLike } from '../../../contract/rpc/websocket.ts';
 import type { Studio } from '../../studio.ts';
 import { sendFile, sendJson, sendPageFile, sendText } from './send.ts';
 import { Sessions, isLoopbackHost, isSameOrigin } from './session.ts';
@@ -140,7 +139,7 @@ export class HttpHost {
       return;
     }
     this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
-      const transport = webSocketTransport(webSocket as unknown as WebSocketLike);
+      const transport = webSocketTransport(webSocket);
       this.#options.studio.serve(transport, randomUUID());
     });
   }

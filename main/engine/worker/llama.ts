@@ -1,6 +1,13 @@
 /** GGUF chat through node-llama-cpp: one model and one context at a time, kept between turns. */
 import { getLlama, InsufficientMemoryError, LlamaChat, LlamaLogLevel, resolveChatWrapper } from 'node-llama-cpp';
-import type { ChatHistoryItem, ChatWrapper, Llama, LlamaContext, LlamaContextSequence, LlamaModel } from 'node-llama-cpp';
+import type {
+  ChatHistoryItem,
+  ChatWrapper,
+  Llama,
+  LlamaContext,
+  LlamaContextSequence,
+  LlamaModel,
+} from 'node-llama-cpp';
 import { defaultContextLimit } from '../../../contract/chat.ts';
 import type { AnswerStats } from '../../../contract/chat.ts';
 import { LutraError } from '../../../contract/errors.ts';
@@ -105,7 +112,10 @@ export class LlamaRuntime {
   }: Pick<AnswerRequest, 'modelPath' | 'systemPrompt' | 'history'>): { tokens: number; contextSize: number } | null {
     const loaded = this.#loaded;
     if (loaded === null || loaded.path !== modelPath) return null;
-    return { tokens: promptTokens(loaded, chatHistory(systemPrompt, history)), contextSize: loaded.context.contextSize };
+    return {
+      tokens: promptTokens(loaded, chatHistory(systemPrompt, history)),
+      contextSize: loaded.context.contextSize,
+    };
   }
 
   async #carryOut(request: AnswerRequest, signal: AbortSignal, queue: AnswerQueue): Promise<void> {
@@ -128,7 +138,11 @@ export class LlamaRuntime {
       const elapsed = (performance.now() - begunAt) / 1000;
       queue.push({
         type: 'stage',
-        stage: { stage: 'reading', fraction, etaSeconds: fraction > 0.05 ? (elapsed / fraction) * (1 - fraction) : null },
+        stage: {
+          stage: 'reading',
+          fraction,
+          etaSeconds: fraction > 0.05 ? (elapsed / fraction) * (1 - fraction) : null,
+        },
       });
     }, readingIntervalMs);
     queue.push({ type: 'stage', stage: { stage: 'reading', fraction: null, etaSeconds: null } });
@@ -246,7 +260,8 @@ async function openLlama(device: Settings['device']): Promise<Llama> {
       logger: (_level, message) => process.stderr.write(message),
     });
   } catch (thrown) {
-    const what = device === 'auto' || device === 'cpu' ? 'The model library cannot be loaded' : `${device} cannot be used`;
+    const what =
+      device === 'auto' || device === 'cpu' ? 'The model library cannot be loaded' : `${device} cannot be used`;
     throw new LutraError(
       {
         code: 'engine-unavailable',

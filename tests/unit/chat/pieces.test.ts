@@ -56,7 +56,8 @@ describe('a snippet', () => {
 describe('the thoughts of a model', () => {
   test('are quoted, and taken out again before it reads its own answer', () => {
     const quoter = new ThoughtQuoter();
-    const text = quoter.add(true, 'first\nsecond') + quoter.add(true, ' more') + quoter.add(false, 'The answer.') + quoter.end();
+    const text =
+      quoter.add(true, 'first\nsecond') + quoter.add(true, ' more') + quoter.add(false, 'The answer.') + quoter.end();
     expect(text).toBe('> first\n> second more\n\nThe answer.');
     expect(withoutThoughts(text)).toBe('The answer.');
     expect(withoutThoughts('> only a quotation')).toBe('> only a quotation');

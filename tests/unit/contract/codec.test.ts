@@ -9,10 +9,14 @@ const jsonWithBytes = fc.letrec((tie) => ({
     fc.string(),
     fc.uint8Array({ maxLength: 64 }),
     fc.array(tie('value'), { maxLength: 4 }),
-    fc.dictionary(fc.string().filter((key) => key !== '$bytes' && key !== '__proto__'), tie('value'), {
-      maxKeys: 4,
-      noNullPrototype: true,
-    }),
+    fc.dictionary(
+      fc.string().filter((key) => key !== '$bytes' && key !== '__proto__'),
+      tie('value'),
+      {
+        maxKeys: 4,
+        noNullPrototype: true,
+      },
+    ),
   ),
 })).value;
 
@@ -30,7 +34,7 @@ describe('the WebSocket codec', () => {
     expect(encodeFrame({ t: 'end', id: 4 })).toBe('{"t":"end","id":4}');
   });
 
-  test("a Node Buffer travels as bytes, not as its own JSON form", () => {
+  test('a Node Buffer travels as bytes, not as its own JSON form', () => {
     const decoded = decodeFrame(encodeFrame({ bytes: Buffer.from([1, 2, 3]) }));
     expect(decoded).toEqual({ bytes: new Uint8Array([1, 2, 3]) });
   });

@@ -1,7 +1,12 @@
 import type { App, Session, WebContents } from 'electron';
 import { EventEmitter } from 'node:events';
 import { describe, expect, test, vi } from 'vitest';
-import { denyNetwork, denyPermissions, guardContents, refuseCertificateErrors } from '../../../main/app/electron/guards.ts';
+import {
+  denyNetwork,
+  denyPermissions,
+  guardContents,
+  refuseCertificateErrors,
+} from '../../../main/app/electron/guards.ts';
 import { webPreferences } from '../../../main/app/electron/web-preferences.ts';
 
 const page = 'app://studio/index.html';
@@ -57,7 +62,20 @@ describe('web preferences', () => {
 });
 
 describe('permissions', () => {
-  const wanted = ['media', 'geolocation', 'notifications', 'usb', 'hid', 'serial', 'clipboard-read', 'fileSystem', 'openExternal', 'display-capture', 'midi', 'unknown'];
+  const wanted = [
+    'media',
+    'geolocation',
+    'notifications',
+    'usb',
+    'hid',
+    'serial',
+    'clipboard-read',
+    'fileSystem',
+    'openExternal',
+    'display-capture',
+    'midi',
+    'unknown',
+  ];
 
   test.each(wanted)('%s is denied when asked and when checked', (permission) => {
     const session = guardedSession();
@@ -95,10 +113,14 @@ describe('the network', () => {
     return answer.mock.calls[0]?.[0].cancel;
   };
 
-  test.each(['https://example.org/', 'http://127.0.0.1/', 'wss://example.org/', 'file:///etc/passwd', 'ftp://x/', 'devtools://x/'])(
-    '%s cannot be asked for by the page',
-    (url) => expect(isCancelled(url)).toBe(true),
-  );
+  test.each([
+    'https://example.org/',
+    'http://127.0.0.1/',
+    'wss://example.org/',
+    'file:///etc/passwd',
+    'ftp://x/',
+    'devtools://x/',
+  ])('%s cannot be asked for by the page', (url) => expect(isCancelled(url)).toBe(true));
 
   test.each([page, 'media://grant/1', 'blob:app://studio/1', 'data:image/png;base64,AA=='])('%s is local', (url) =>
     expect(isCancelled(url)).toBe(false),
@@ -129,10 +151,14 @@ describe('a page', () => {
     return preventDefault.mock.calls.length === 1;
   };
 
-  test.each(['https://example.org/', 'file:///etc/passwd', 'app://studio/other.html', 'app://other/index.html', 'about:blank', 'javascript:1'])(
-    'cannot go to %s',
-    (url) => expect(isPrevented('will-frame-navigate', { url, isMainFrame: true })).toBe(true),
-  );
+  test.each([
+    'https://example.org/',
+    'file:///etc/passwd',
+    'app://studio/other.html',
+    'app://other/index.html',
+    'about:blank',
+    'javascript:1',
+  ])('cannot go to %s', (url) => expect(isPrevented('will-frame-navigate', { url, isMainFrame: true })).toBe(true));
 
   test('may reload itself, but no frame inside it may', () => {
     expect(isPrevented('will-frame-navigate', { url: `${page}#/models`, isMainFrame: true })).toBe(false);

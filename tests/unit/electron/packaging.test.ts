@@ -17,17 +17,28 @@ test('every fuse that electron-builder knows is set, the dangerous ones to off',
     definitions: { FuseOptionsV1: { properties: object } };
   };
   const known = Object.keys(schema.definitions.FuseOptionsV1.properties);
-  expect(Object.keys(fuses).toSorted()).toEqual(known.filter((name) => name !== 'resetAdHocDarwinSignature').toSorted());
-  expect(Object.entries(fuses).filter(([, isOn]) => isOn).map(([name]) => name).toSorted()).toEqual([
-    'enableCookieEncryption',
-    'enableEmbeddedAsarIntegrityValidation',
-    'onlyLoadAppFromAsar',
-  ]);
+  expect(Object.keys(fuses).toSorted()).toEqual(
+    known.filter((name) => name !== 'resetAdHocDarwinSignature').toSorted(),
+  );
+  expect(
+    Object.entries(fuses)
+      .filter(([, isOn]) => isOn)
+      .map(([name]) => name)
+      .toSorted(),
+  ).toEqual(['enableCookieEncryption', 'enableEmbeddedAsarIntegrityValidation', 'onlyLoadAppFromAsar']);
   expect(config.electronFuses).toBe(fuses);
 });
 
 test('only this platform’s engine packages go inside', () => {
-  const installed = ['linux-arm64', 'linux-x64', 'linux-x64-cuda', 'linux-x64-cuda-ext', 'linux-x64-vulkan', 'mac-arm64-metal', 'win-x64'];
+  const installed = [
+    'linux-arm64',
+    'linux-x64',
+    'linux-x64-cuda',
+    'linux-x64-cuda-ext',
+    'linux-x64-vulkan',
+    'mac-arm64-metal',
+    'win-x64',
+  ];
   const shipped = (platform: string): string[] => {
     const foreign = foreignEnginePackages(installed, platform);
     return installed.filter((name) => !foreign.includes(name));
@@ -39,7 +50,9 @@ test('only this platform’s engine packages go inside', () => {
 
 test('native files lie outside the asar', () => {
   expect(config.asar).toBe(true);
-  expect(config.asarUnpack).toEqual(expect.arrayContaining(['**/*.node', 'build/native/**', 'node_modules/@node-llama-cpp/**']));
+  expect(config.asarUnpack).toEqual(
+    expect.arrayContaining(['**/*.node', 'build/native/**', 'node_modules/@node-llama-cpp/**']),
+  );
 });
 
 test('packing says what is missing and how to get it', async () => {

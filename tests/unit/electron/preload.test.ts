@@ -2,7 +2,11 @@ import { EventEmitter } from 'node:events';
 import { afterEach, expect, test, vi } from 'vitest';
 
 const exposed = vi.hoisted(() => new Map<string, Record<string, unknown>>());
-const ipc = vi.hoisted(() => ({ listeners: new Map<string, (...args: unknown[]) => void>(), invoked: [] as unknown[][], sent: [] as unknown[][] }));
+const ipc = vi.hoisted(() => ({
+  listeners: new Map<string, (...args: unknown[]) => void>(),
+  invoked: [] as unknown[][],
+  sent: [] as unknown[][],
+}));
 
 vi.mock('electron', () => ({
   contextBridge: { exposeInMainWorld: (name: string, value: Record<string, unknown>) => exposed.set(name, value) },

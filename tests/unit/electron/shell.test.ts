@@ -42,7 +42,9 @@ describe('app:// and media://', () => {
     await writeFile(join(pageFolder, 'main.js'), 'script');
     await writeFile(join(folder, 'clip.webm'), '0123456789');
     await symlink(join(folder, 'clip.webm'), join(pageFolder, 'link.webm'));
-    const protocol = { handle: (scheme: string, handler: (request: Request) => Promise<Response>) => handlers.set(scheme, handler) };
+    const protocol = {
+      handle: (scheme: string, handler: (request: Request) => Promise<Response>) => handlers.set(scheme, handler),
+    };
     handleProtocols(protocol as unknown as Protocol, {
       pageFolder,
       resolveGrant: (id) => {
@@ -57,7 +59,9 @@ describe('app:// and media://', () => {
     expect(schemes.map(({ scheme }) => scheme)).toEqual(['app', 'media']);
     for (const { privileges } of schemes) {
       expect(privileges).toMatchObject({ standard: true, secure: true, stream: true });
-      expect(privileges?.bypassCSP ?? privileges?.allowServiceWorkers ?? privileges?.allowExtensions ?? false).toBe(false);
+      expect(privileges?.bypassCSP ?? privileges?.allowServiceWorkers ?? privileges?.allowExtensions ?? false).toBe(
+        false,
+      );
     }
   });
 
@@ -73,10 +77,13 @@ describe('app:// and media://', () => {
     expect(seen).not.toContain('__CSP_NONCE__');
   });
 
-  test.each(['app://other/index.html', 'app://studio/%2e%2e%2fclip.webm', 'app://studio/..%5cclip.webm', 'app://studio/link.webm', 'app://studio/none.js'])(
-    '%s is not served',
-    async (address) => expect((await ask(address)).status).toBe(404),
-  );
+  test.each([
+    'app://other/index.html',
+    'app://studio/%2e%2e%2fclip.webm',
+    'app://studio/..%5cclip.webm',
+    'app://studio/link.webm',
+    'app://studio/none.js',
+  ])('%s is not served', async (address) => expect((await ask(address)).status).toBe(404));
 
   test('only reading is answered', async () => {
     expect((await ask(page, { method: 'POST' })).status).toBe(405);
@@ -85,7 +92,11 @@ describe('app:// and media://', () => {
 
   test('a granted file comes whole, in part, or not at all', async () => {
     const whole = await ask('media://grant/clip');
-    expect([whole.status, whole.headers.get('content-type'), await whole.text()]).toEqual([200, 'video/webm', '0123456789']);
+    expect([whole.status, whole.headers.get('content-type'), await whole.text()]).toEqual([
+      200,
+      'video/webm',
+      '0123456789',
+    ]);
     const part = await ask('media://grant/clip', { headers: { range: 'bytes=2-4' } });
     expect([part.status, part.headers.get('content-range'), await part.text()]).toEqual([206, 'bytes 2-4/10', '234']);
     const beyond = await ask('media://grant/clip', { headers: { range: 'bytes=99-' } });
@@ -99,7 +110,12 @@ describe('app:// and media://', () => {
 });
 
 describe('the page’s port', () => {
-  const setUp = (): { ipc: EventEmitter; grant: (frame: object, path: unknown) => Promise<string>; served: Transport[]; ended: number[] } => {
+  const setUp = (): {
+    ipc: EventEmitter;
+    grant: (frame: object, path: unknown) => Promise<string>;
+    served: Transport[];
+    ended: number[];
+  } => {
     const served: Transport[] = [];
     const ended: number[] = [];
     const handlers = new Map<string, (event: object, path: unknown) => Promise<string>>();
@@ -193,7 +209,10 @@ describe('the window', () => {
 });
 
 describe('the engine as a utility process', () => {
-  const start = async (): Promise<{ child: FakeChild; engine: Awaited<ReturnType<ReturnType<typeof spawnUtilityEngine>>> }> => {
+  const start = async (): Promise<{
+    child: FakeChild;
+    engine: Awaited<ReturnType<ReturnType<typeof spawnUtilityEngine>>>;
+  }> => {
     const child = new FakeChild();
     fork.mockReturnValueOnce(child);
     const starting = spawnUtilityEngine('/out/main/engine.js')({ env: { GGML_NO_BACKTRACE: '1' } });
@@ -204,7 +223,10 @@ describe('the engine as a utility process', () => {
   test('gets its environment and passes frames both ways', async () => {
     const { child, engine } = await start();
     expect(fork.mock.lastCall?.[0]).toBe('/out/main/engine.js');
-    expect(fork.mock.lastCall?.[2]).toMatchObject({ env: { GGML_NO_BACKTRACE: '1' }, stdio: ['ignore', 'pipe', 'pipe'] });
+    expect(fork.mock.lastCall?.[2]).toMatchObject({
+      env: { GGML_NO_BACKTRACE: '1' },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     const received: unknown[] = [];
     engine.transport.onFrame = (frame) => received.push(frame);
     child.emit('message', { t: 'result', id: 1 });
@@ -255,9 +277,13 @@ describe('the engine as a utility process', () => {
 test('the menu leads to places of the page, in both languages', () => {
   const places: string[] = [];
   for (const isMac of [true, false]) {
-    const entries = menuTemplate(menuText('zh-CN'), isMac, (place) => places.push(place)).flatMap(({ submenu = [] }) => submenu);
+    const entries = menuTemplate(menuText('zh-CN'), isMac, (place) => places.push(place)).flatMap(
+      ({ submenu = [] }) => submenu,
+    );
     for (const { click } of entries) click?.();
-    expect(entries.filter(({ type }) => type === undefined).every(({ label }) => /\p{Script=Han}/u.test(label ?? ''))).toBe(true);
+    expect(
+      entries.filter(({ type }) => type === undefined).every(({ label }) => /\p{Script=Han}/u.test(label ?? '')),
+    ).toBe(true);
     const accelerators = entries.flatMap(({ accelerator }) => accelerator ?? []);
     expect(new Set(accelerators).size).toBe(accelerators.length);
   }
@@ -266,6 +292,9 @@ test('the menu leads to places of the page, in both languages', () => {
 });
 
 test('files on the command line are told from options and addresses', () => {
-  expect(openedPaths(['lutra', '--flag', 'a b.gguf', '/abs/ü', 'https://x/', ''], '/home', true)).toEqual(['/home/a b.gguf', '/abs/ü']);
+  expect(openedPaths(['lutra', '--flag', 'a b.gguf', '/abs/ü', 'https://x/', ''], '/home', true)).toEqual([
+    '/home/a b.gguf',
+    '/abs/ü',
+  ]);
   expect(openedPaths(['electron', '.', 'm.gguf'], '/home', false)).toEqual(['/home/m.gguf']);
 });

@@ -57,7 +57,10 @@ describe('grants', () => {
 
   test('a missing file is named', async () => {
     const path = join(folder.path, 'gone');
-    await expect(files.grant(path)).rejects.toMatchObject({ code: 'file-access', message: expect.stringContaining('gone') });
+    await expect(files.grant(path)).rejects.toMatchObject({
+      code: 'file-access',
+      message: expect.stringContaining('gone'),
+    });
   });
 
   test('a folder is listed with what looks like a model, hidden files left out', async () => {
@@ -78,9 +81,18 @@ describe('grants', () => {
   });
 
   test('a desktop studio neither browses nor takes typed paths', () => {
-    const desktop = new FilesService({ db: store.db, host: { ...host, kind: 'electron' }, sessionId: 'x', importsFolder: imports });
-    expect(() => desktop.handlers.browse({ path: '/' }, context)).toThrow(expect.objectContaining({ code: 'not-supported' }));
-    expect(() => desktop.handlers.grantPath({ path: '/' }, context)).toThrow(expect.objectContaining({ code: 'not-supported' }));
+    const desktop = new FilesService({
+      db: store.db,
+      host: { ...host, kind: 'electron' },
+      sessionId: 'x',
+      importsFolder: imports,
+    });
+    expect(() => desktop.handlers.browse({ path: '/' }, context)).toThrow(
+      expect.objectContaining({ code: 'not-supported' }),
+    );
+    expect(() => desktop.handlers.grantPath({ path: '/' }, context)).toThrow(
+      expect.objectContaining({ code: 'not-supported' }),
+    );
   });
 });
 
@@ -94,7 +106,9 @@ describe('an uploaded file', () => {
   });
 
   test('that arrives cut, or is cancelled, leaves nothing', async () => {
-    await expect(files.receiveUpload('a', Readable.from([Buffer.from('12')]), 5, signal)).rejects.toMatchObject({ code: 'disconnected' });
+    await expect(files.receiveUpload('a', Readable.from([Buffer.from('12')]), 5, signal)).rejects.toMatchObject({
+      code: 'disconnected',
+    });
     const abort = new AbortController();
     const endless = Readable.from(
       (async function* () {
@@ -110,7 +124,9 @@ describe('an uploaded file', () => {
   });
 
   test('that is larger than the disk is refused before a byte is written', async () => {
-    await expect(files.receiveUpload('a', Readable.from([]), 2 ** 60, signal)).rejects.toMatchObject({ code: 'disk-full' });
+    await expect(files.receiveUpload('a', Readable.from([]), 2 ** 60, signal)).rejects.toMatchObject({
+      code: 'disk-full',
+    });
   });
 
   test('has a name that is only a name', () => {

@@ -3,7 +3,13 @@ import { mkdir, mkdtemp, realpath, rm, symlink, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join, sep } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { containedPath, contentSecurityPolicy, mimeTypeOf, safeExternalUrl, securityHeaders } from '../../../main/app/security.ts';
+import {
+  containedPath,
+  contentSecurityPolicy,
+  mimeTypeOf,
+  safeExternalUrl,
+  securityHeaders,
+} from '../../../main/app/security.ts';
 
 describe('the content security policy', () => {
   test('lets nothing in by default and names each exception', () => {
@@ -66,14 +72,21 @@ describe('an address to open outside', () => {
 
   test('that is accepted is always http(s) without a secret, whatever was asked', () => {
     fc.assert(
-      fc.property(fc.oneof(fc.string(), fc.webUrl(), fc.string().map((text) => `https:${text}`)), (text) => {
-        const safe = safeExternalUrl(text);
-        if (safe === null) return;
-        const { protocol, username, password } = new URL(safe);
-        expect(['http:', 'https:']).toContain(protocol);
-        expect(username + password).toBe('');
-        expect(safeExternalUrl(safe)).toBe(safe);
-      }),
+      fc.property(
+        fc.oneof(
+          fc.string(),
+          fc.webUrl(),
+          fc.string().map((text) => `https:${text}`),
+        ),
+        (text) => {
+          const safe = safeExternalUrl(text);
+          if (safe === null) return;
+          const { protocol, username, password } = new URL(safe);
+          expect(['http:', 'https:']).toContain(protocol);
+          expect(username + password).toBe('');
+          expect(safeExternalUrl(safe)).toBe(safe);
+        },
+      ),
     );
   });
 });
@@ -121,8 +134,27 @@ describe('a requested path', () => {
   ])('%j is refused', async (path) => expect(await containedPath(root, path)).toBeNull());
 
   test('never leaves the root, whatever was asked', async () => {
-    const piece = fc.constantFrom('..', '.', '', '%2e%2e', '%2E%2E', '%2f', '%5c', '\\', 'secret.txt', 'page-secret', 'link.txt', 'assets', 'index.html', '%00', '~');
-    const path = fc.oneof(fc.array(piece, { maxLength: 8 }).map((parts) => `/${parts.join('/')}`), fc.string());
+    const piece = fc.constantFrom(
+      '..',
+      '.',
+      '',
+      '%2e%2e',
+      '%2E%2E',
+      '%2f',
+      '%5c',
+      '\\',
+      'secret.txt',
+      'page-secret',
+      'link.txt',
+      'assets',
+      'index.html',
+      '%00',
+      '~',
+    );
+    const path = fc.oneof(
+      fc.array(piece, { maxLength: 8 }).map((parts) => `/${parts.join('/')}`),
+      fc.string(),
+    );
     await fc.assert(
       fc.asyncProperty(path, async (asked) => {
         const found = await containedPath(root, asked);
@@ -136,5 +168,6 @@ describe('a requested path', () => {
 test('a file type is told by its ending, and an unknown one is bytes', () => {
   expect(mimeTypeOf('/a/B.JS')).toBe('text/javascript; charset=utf-8');
   expect(mimeTypeOf('clip.webm')).toBe('video/webm');
-  for (const path of ['x.exe', 'x', 'x.htm', 'x.xhtml', 'x.xml']) expect(mimeTypeOf(path)).toBe('application/octet-stream');
+  for (const path of ['x.exe', 'x', 'x.htm', 'x.xhtml', 'x.xml'])
+    expect(mimeTypeOf(path)).toBe('application/octet-stream');
 });

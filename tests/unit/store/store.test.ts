@@ -38,7 +38,16 @@ describe('the store', () => {
     const store = await openStore(data);
     const tables = store.db.prepare<[], { name: string }>("SELECT name FROM sqlite_master WHERE type = 'table'").all();
     const names = tables.map(({ name }) => name);
-    for (const wanted of ['conversations', 'messages', 'models', 'jobs', 'settings', 'grants', 'captions', 'audio_takes']) {
+    for (const wanted of [
+      'conversations',
+      'messages',
+      'models',
+      'jobs',
+      'settings',
+      'grants',
+      'captions',
+      'audio_takes',
+    ]) {
       expect(names).toContain(wanted);
     }
     expect(store.db.pragma('journal_mode', { simple: true })).toBe('wal');
@@ -64,14 +73,20 @@ describe('the store', () => {
 
   test('a migration that fails leaves everything as it was', async () => {
     await addSetting('kept');
-    await expect(openStore(data, [...migrations, failing])).rejects.toMatchObject({ code: 'database', message: expect.stringContaining('wrong') });
+    await expect(openStore(data, [...migrations, failing])).rejects.toMatchObject({
+      code: 'database',
+      message: expect.stringContaining('wrong'),
+    });
     expect(await settingKeys()).toEqual(['kept']);
   });
 
   test('data of a newer Lutra is not touched', async () => {
     await (await openStore(data, [...migrations, next])).dispose();
     const before = await readFile(join(data, 'lutra.db'));
-    await expect(openStore(data)).rejects.toMatchObject({ code: 'database', message: expect.stringContaining('newer') });
+    await expect(openStore(data)).rejects.toMatchObject({
+      code: 'database',
+      message: expect.stringContaining('newer'),
+    });
     expect((await readFile(join(data, 'lutra.db'))).equals(before)).toBe(true);
   });
 
@@ -84,8 +99,14 @@ describe('the store', () => {
     const bytes = await readFile(join(data, 'lutra.db'));
     bytes.fill(0xa5, 0, bytes.length);
     await writeFile(join(data, 'lutra.db'), bytes);
-    await expect(openStore(data)).rejects.toMatchObject({ code: 'database', hint: expect.stringContaining('lutra recover') });
-    await writeFile(join(data, 'backups', 'lutra-99990101T000000000Z-by-hand.db'), 'a damaged backup, newer than the good one');
+    await expect(openStore(data)).rejects.toMatchObject({
+      code: 'database',
+      hint: expect.stringContaining('lutra recover'),
+    });
+    await writeFile(
+      join(data, 'backups', 'lutra-99990101T000000000Z-by-hand.db'),
+      'a damaged backup, newer than the good one',
+    );
     expect(await recoverStore(data, 'restore-newest')).toContain('Restored');
     expect(await settingKeys()).toEqual(['old']);
     expect((await readdir(data)).some((name) => name.startsWith('set-aside-'))).toBe(true);
@@ -111,7 +132,9 @@ describe('the store', () => {
 
   test('without any backup recovery says what else there is', async () => {
     await addSetting('old');
-    await expect(recoverStore(data, 'restore-newest')).rejects.toMatchObject({ hint: expect.stringContaining('--start-fresh') });
+    await expect(recoverStore(data, 'restore-newest')).rejects.toMatchObject({
+      hint: expect.stringContaining('--start-fresh'),
+    });
   });
 
   test('restoring sets the present database aside', async () => {
@@ -129,7 +152,10 @@ describe('the store', () => {
 
   test('a file where the folder should be is named', async () => {
     await writeFile(data, 'a file');
-    await expect(openStore(data)).rejects.toMatchObject({ code: 'file-access', message: expect.stringContaining(data) });
+    await expect(openStore(data)).rejects.toMatchObject({
+      code: 'file-access',
+      message: expect.stringContaining(data),
+    });
   });
 
   test('what SQLite and the disk say becomes a sentence and a way on', () => {

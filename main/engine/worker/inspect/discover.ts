@@ -57,7 +57,10 @@ async function* discoverUnder(folder: string, signal: AbortSignal, depth: number
   }
   const form = folderForm(names);
   const weights = names.filter((name) => name.endsWith('.safetensors'));
-  if (form === 'diffusers' || (form === 'hf' && (weights.length > 0 || names.some((name) => /\.(bin|pt)$/.test(name))))) {
+  if (
+    form === 'diffusers' ||
+    (form === 'hf' && (weights.length > 0 || names.some((name) => /\.(bin|pt)$/.test(name))))
+  ) {
     yield { path: folder };
     return;
   }

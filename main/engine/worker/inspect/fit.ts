@@ -48,12 +48,17 @@ const cacheValueBytes = 2;
 
 /** Exact for plain attention: every layer keeps its key/value heads for each token. Null for other architectures. */
 export function plainCacheBytes({ metadata }: GgufHeader, contextLength: number): number | null {
-  const architecture = String(metadata.get('general.architecture'));
+  const named = metadata.get('general.architecture');
+  const architecture = typeof named === 'string' ? named : '';
   const value = (key: string): number => Number(metadata.get(`${architecture}.${key}`) ?? Number.NaN);
-  const isPlain = ![...metadata.keys()].some((key) => /\.(ssm|attention\.sliding_window|attention\.kv_lora_rank|shortconv)/.test(key));
+  const isPlain = ![...metadata.keys()].some((key) =>
+    /\.(ssm|attention\.sliding_window|attention\.kv_lora_rank|shortconv)/.test(key),
+  );
   const heads = value('attention.head_count');
   const headSize = value('embedding_length') / heads;
-  const keyValueHeads = metadata.has(`${architecture}.attention.head_count_kv`) ? value('attention.head_count_kv') : heads;
+  const keyValueHeads = metadata.has(`${architecture}.attention.head_count_kv`)
+    ? value('attention.head_count_kv')
+    : heads;
   const keySize = metadata.has(`${architecture}.attention.key_length`) ? value('attention.key_length') : headSize;
   const valueSize = metadata.has(`${architecture}.attention.value_length`) ? value('attention.value_length') : headSize;
   const bytes = value('block_count') * keyValueHeads * (keySize + valueSize) * contextLength * cacheValueBytes;

@@ -81,7 +81,12 @@ export function pickleRefused(path: string): Error {
 function countParameters(tensors: ReadonlyMap<string, TensorInfo>): number {
   let count = 0;
   for (const [name, { dtype, shape }] of tensors) {
-    if (/\.(absmax|quant_map|nested_absmax|nested_quant_map|quant_state\.[\w.]+|lut_scales|lut_table|tables2?|scales)$/.test(name)) continue;
+    if (
+      /\.(absmax|quant_map|nested_absmax|nested_quant_map|quant_state\.[\w.]+|lut_scales|lut_table|tables2?|scales)$/.test(
+        name,
+      )
+    )
+      continue;
     const elements = shape.reduce((product, length) => product * length, 1);
     // bitsandbytes packs two 4-bit codes into a byte.
     const isPacked = dtype === 'U8' && tensors.has(`${name}.absmax`);
@@ -93,7 +98,10 @@ function countParameters(tensors: ReadonlyMap<string, TensorInfo>): number {
 function quantizationOf(config: Json, tensors: ReadonlyMap<string, TensorInfo>): string | null {
   const quantization = object(config['quantization_config']);
   const method = text(quantization['quant_method']);
-  if (method === 'bitsandbytes') return quantization['load_in_8bit'] === true ? 'bnb int8' : `bnb ${text(quantization['bnb_4bit_quant_type']) ?? 'fp4'}`;
+  if (method === 'bitsandbytes')
+    return quantization['load_in_8bit'] === true
+      ? 'bnb int8'
+      : `bnb ${text(quantization['bnb_4bit_quant_type']) ?? 'fp4'}`;
   if (method !== null) {
     const bits = quantization['bits'] ?? quantization['num_bits'];
     return typeof bits === 'number' ? `${method} ${bits}-bit` : method;
@@ -156,7 +164,8 @@ export async function inspectHfFolder(folder: string): Promise<Inspection> {
     license: await licenseOf(folder),
     contextLength: whole(config['max_position_embeddings'] ?? object(config['text_config'])['max_position_embeddings']),
     capabilities,
-    hasChatTemplate: hasTemplateFile || text(tokenizer?.['chat_template']) !== null || Array.isArray(tokenizer?.['chat_template']),
+    hasChatTemplate:
+      hasTemplateFile || text(tokenizer?.['chat_template']) !== null || Array.isArray(tokenizer?.['chat_template']),
     status: 'not-yet',
     problem: notYetProblem(basename(folder), capabilities[0]),
   };
@@ -201,7 +210,9 @@ export async function inspectStableAudio(path: string): Promise<Inspection> {
   const tensors = await readSafetensors(path);
   const { size } = await stat(path);
   const parameterCount = countParameters(tensors);
-  const looksRight = [...tensors.keys()].some((name) => name.includes('pretransform.') || name.startsWith('model.model.'));
+  const looksRight = [...tensors.keys()].some(
+    (name) => name.includes('pretransform.') || name.startsWith('model.model.'),
+  );
   if (config === null || !looksRight) {
     throw badFile(
       path,

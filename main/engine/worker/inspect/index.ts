@@ -48,11 +48,19 @@ export async function inspect(path: string): Promise<Inspection> {
       case 'stable-audio':
         return await inspectStableAudio(path);
       case 'safetensors':
-        throw badFile(path, 'a safetensors file alone does not say what model it is', 'Add the whole folder, with its config.json.');
+        throw badFile(
+          path,
+          'a safetensors file alone does not say what model it is',
+          'Add the whole folder, with its config.json.',
+        );
       case 'pickle':
         throw pickleRefused(path);
       case 'unknown':
-        throw badFile(path, 'this is no model that Lutra knows', 'Add a .gguf file, or a folder with config.json and safetensors files.');
+        throw badFile(
+          path,
+          'this is no model that Lutra knows',
+          'Add a .gguf file, or a folder with config.json and safetensors files.',
+        );
     }
   } catch (thrown) {
     const sizeBytes = await stat(path).then(
@@ -102,7 +110,11 @@ async function inspectGguf(path: string): Promise<Inspection> {
     return {
       ...known,
       status: 'not-yet',
-      problem: { code: 'not-supported', message: `${known.name} is ${what}; this version of Lutra cannot run it.`, subject: path },
+      problem: {
+        code: 'not-supported',
+        message: `${known.name} is ${what}; this version of Lutra cannot run it.`,
+        subject: path,
+      },
     };
   }
   if (tensors.length === 0) throw badFile(path, 'it has a vocabulary but no weights');
@@ -120,7 +132,10 @@ async function* hash(
 ): AsyncGenerator<{ bytesRead: number; sha256: string | null }, void, undefined> {
   const digest = createHash('sha256');
   let bytesRead = 0;
-  for await (const piece of createReadStream(path, { highWaterMark: hashPieceBytes, signal }) as AsyncIterable<Buffer>) {
+  for await (const piece of createReadStream(path, {
+    highWaterMark: hashPieceBytes,
+    signal,
+  }) as AsyncIterable<Buffer>) {
     digest.update(piece);
     bytesRead += piece.length;
     yield { bytesRead, sha256: null };
