@@ -1,7 +1,7 @@
 import { AlertDialog } from '@base-ui/react/alert-dialog';
 import { Dialog as Base } from '@base-ui/react/dialog';
 import { X } from 'lucide-react';
-import { useState } from 'react';
+import { useRef, useState } from 'react';
 import type { ReactElement, ReactNode, RefObject } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Button, IconButton } from './button.tsx';
@@ -37,11 +37,13 @@ export function Dialog({
   initialFocus,
 }: DialogProps): ReactElement {
   const { t } = useTranslation();
+  // Not the close button: its tooltip would open, and take the first Escape.
+  const popup = useRef<HTMLDivElement>(null);
   return (
     <Base.Root open={open} onOpenChange={(next) => onOpenChange(next)}>
       <Base.Portal>
         <Base.Backdrop className={backdropClass} />
-        <Base.Popup initialFocus={initialFocus} className={cx(popupClass, sizes[size])}>
+        <Base.Popup ref={popup} initialFocus={initialFocus ?? popup} className={cx(popupClass, sizes[size])}>
           <header className="flex items-start gap-4 px-4 pt-3 pb-2">
             <div className="min-w-0 flex-1 pt-1">
               <Base.Title className="text-base font-semibold text-ink">{title}</Base.Title>
