@@ -3,8 +3,6 @@ import type { Configuration } from 'electron-builder';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
-type FuseOptions = NonNullable<Configuration['electronFuses']>;
-
 /** Every fuse, so that a forgotten one does not compile. The signature is electron-builder's own business. */
 export const fuses: Required<Omit<NonNullable<Configuration['electronFuses']>, 'resetAdHocDarwinSignature'>> = {
   runAsNode: false,

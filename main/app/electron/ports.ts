@@ -12,19 +12,16 @@ const longestPath = 32_768;
 const pathSchema = z.string().min(1).max(longestPath);
 
 export function handlePorts(ipc: IpcMain, studio: Pick<Studio, 'serve' | 'files'>, page: string): void {
-  /** By frame: a page that asks again has reloaded or lost its port. */
-  const ends = new Map<string, () => void>();
+  /** By web contents: a page that asks again has reloaded or lost its port. */
+  const ends = new Map<number, () => void>();
   ipc.on('lutra:connect', ({ senderFrame, sender }) => {
     if (!isOwnFrame(senderFrame, page)) return;
-    const pageId = String(sender.id);
-    ends.get(pageId)?.();
+    const { id } = sender;
+    if (ends.has(id)) ends.get(id)?.();
+    else sender.once('destroyed', () => ends.get(id)?.());
     const { port1, port2 } = new MessageChannelMain();
-    ends.set(pageId, studio.serve(messagePortTransport(port1), randomUUID()));
+    ends.set(id, studio.serve(messagePortTransport(port1), randomUUID()));
     senderFrame.postMessage('lutra:port', null, [port2]);
-    sender.once('destroyed', () => {
-      ends.get(pageId)?.();
-      ends.delete(pageId);
-    });
   });
   ipc.handle('lutra:grant', async ({ senderFrame }, path: unknown) => {
     if (!isOwnFrame(senderFrame, page)) throw new Error('Only the studio may do that.');

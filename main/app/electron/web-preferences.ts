@@ -1,30 +1,8 @@
 /** Every setting that could weaken the page's sandbox, spelled out: one that is left out does not compile. */
 import type { WebPreferences } from 'electron';
+import type { ComfortSettings } from '../desktop/comfort-settings.ts';
 
-/** Looks and comfort, left as they are. Whatever else Electron has, or will have, is set below. */
-type ComfortSettings =
-  | 'accessibleTitle'
-  | 'autoplayPolicy'
-  | 'backgroundThrottling'
-  | 'disableDialogs'
-  | 'disableHtmlFullscreenWindowResize'
-  | 'disableWakeLocks'
-  | `${'default' | 'minimum'}${'Encoding' | 'FontFamily' | 'FontSize' | 'MonospaceFontSize'}`
-  | 'enablePreferredSizeMode'
-  | 'focusOnNavigation'
-  | `image${'s' | 'AnimationPolicy'}`
-  | 'javascript'
-  | 'offscreen'
-  | 'safeDialogsMessage'
-  | 'scrollBounce'
-  | 'session' // chosen by `partition`
-  | 'spellcheck'
-  | 'textAreasAreResizable'
-  | 'transparent'
-  | 'v8CacheOptions'
-  | 'webgl'
-  | `zoom${'Factor' | 'Mode'}`;
-
+/** Whatever Electron has, or will have, beside looks and comfort. */
 export type SecuritySettings = Required<Omit<WebPreferences, ComfortSettings>>;
 
 /** In memory: the page keeps nothing on disk, everything lasting is in main. */
