@@ -7,6 +7,7 @@
 #include <random>
 #include <stop_token>
 
+#include "core/philox.h"
 #include "graph/custom.h"
 #include "graph/error.h"
 #include "graph/runner.h"
@@ -49,6 +50,12 @@ std::string scientific(double value) {
 
 Check compare(const std::string& name, double error, double tolerance) {
   return {name, error <= tolerance, "NMSE " + scientific(error) + ", at most " + scientific(tolerance)};
+}
+
+/// Random123's first known answer: what a seed means must be the same on every machine.
+Check random_numbers() {
+  constexpr std::array<std::uint32_t, 4> known = {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8};
+  return {"random numbers", core::philox4x32({0, 0, 0, 0}, {0, 0}) == known, "Philox4x32-10 against its known answer"};
 }
 
 Check guarded(const std::string& name, const std::function<Check()>& check) {
@@ -176,6 +183,7 @@ std::vector<Check> self_test(const graph::Ggml& ggml) {
   const auto on_cpu = [&](Check (*check)(const Compute&)) {
     return [&, check] { return check(Compute(ggml, ggml.cpu_device())); };
   };
+  run("random numbers", random_numbers);
   run("our own kind of node", on_cpu(custom_node));
   run("cancelling a running graph", on_cpu(cancelling));
   return checks;
