@@ -35,6 +35,12 @@ export default defineConfig({
   renderer: {
     root: at('renderer'),
     plugins: [react(), tailwindcss()],
+    resolve: {
+      alias: {
+        // Its browser version parses with DOMParser, which reports KaTeX's style attributes to the page's policy.
+        'hast-util-from-html-isomorphic': at('node_modules/hast-util-from-html-isomorphic/index.js'),
+      },
+    },
     build: {
       outDir: at('out/renderer'),
       minify: true,

@@ -23,7 +23,10 @@ async function highlight(code: string, language: string): Promise<Token[][] | nu
     const take = (result: {
       tokens: { content: string; color?: string; htmlStyle?: Record<string, string> | string }[][];
     }): void => resolve(result.tokens.map((line) => line.map(tokenOf)));
-    const now = plugin.highlight({ code, language: known, themes: ['github-light', 'github-dark'] }, take);
+    const now = plugin.highlight(
+      { code, language: known, themes: ['github-light-high-contrast', 'github-dark-high-contrast'] },
+      take,
+    );
     if (now !== null) take(now);
   });
 }

@@ -2,7 +2,7 @@
 import { createMathPlugin } from '@streamdown/math';
 import 'katex/dist/katex.min.css';
 import { ImageOff } from 'lucide-react';
-import { memo } from 'react';
+import { isValidElement, memo } from 'react';
 import type { ReactElement, ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Streamdown } from 'streamdown';
@@ -55,13 +55,24 @@ function textOf(node: ReactNode): string {
   return '';
 }
 
+interface CodeProps {
+  readonly className?: string;
+  readonly children?: ReactNode;
+}
+
+/** A block of code is a `code` inside a `pre`. */
+function codeOf(children: ReactNode): CodeProps {
+  return isValidElement<CodeProps>(children) ? children.props : { children };
+}
+
 const components: Components = {
   a: ({ href, children }) => <SafeLink href={href}>{children}</SafeLink>,
   img: ({ alt, src }) => <MissingImage alt={alt} src={typeof src === 'string' ? src : undefined} />,
-  pre: ({ children }) => <>{children}</>,
-  code: ({ className, children }) => (
-    <CodeBlock language={/language-([\w+#-]+)/.exec(className ?? '')?.[1] ?? ''} code={textOf(children)} />
-  ),
+  pre: ({ children }) => {
+    const { className, children: code } = codeOf(children);
+    return <CodeBlock language={/language-([\w+#-]+)/.exec(className ?? '')?.[1] ?? ''} code={textOf(code)} />;
+  },
+  code: ({ children }) => <code>{children}</code>,
   inlineCode: ({ children }) => <code>{children}</code>,
   table: ({ children }) => (
     <div className="md-table" tabIndex={0} role="group">

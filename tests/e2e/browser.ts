@@ -55,7 +55,7 @@ export async function openPage(context: BrowserContext, address: string, faults:
   const { origin } = new URL(address);
   page.on('pageerror', (error) => faults.push(`uncaught: ${error.message}`));
   page.on('console', (message) => {
-    if (/Content Security Policy/i.test(message.text())) faults.push(`policy: ${message.text()}`);
+    if (/Content Security Policy/i.test(message.text())) faults.push(`policy: ${message.text().slice(0, 200)}`);
   });
   page.on('request', (request) => {
     const { protocol, origin: target } = new URL(request.url());

@@ -202,6 +202,97 @@ describe('faults', () => {
   });
 });
 
+describe('a long conversation', () => {
+  /** An export with so many turns; the last answer holds what Markdown can do. */
+  function longExport(turns: number): Buffer {
+    const rich = [
+      'Prices: $5 and $6. A formula: $$\\int_0^1 x^2\\,dx = \\tfrac13$$',
+      '```ts\nconst otter: string = "Lutra lutra";\n```',
+      '| river | otters |\n|---|---|\n| Spree | 3 |',
+      '![a picture](https://example.org/a.png) [a link](https://example.org/)',
+    ].join('\n\n');
+    const messages = Array.from({ length: turns }, (_, at) => ({
+      id: `long ${at}`,
+      parentId: at === 0 ? null : `long ${at - 1}`,
+      role: at % 2 === 0 ? 'user' : 'assistant',
+      text: at === turns - 1 ? rich : `Message ${at}. ${'Some words of a usual length. '.repeat(8)}`,
+      status: 'complete',
+      error: null,
+      modelName: at % 2 === 0 ? null : 'a model',
+      stats: null,
+      createdAt: 1_700_000_000_000 + at,
+    }));
+    const conversation = {
+      id: 'long',
+      title: 'A long conversation',
+      systemPrompt: '',
+      sampler: { temperature: 1, topK: 0, topP: 1, minP: 0, repeatPenalty: 1, seed: null, maxTokens: null },
+      contextSize: null,
+      activeLeafId: `long ${turns - 1}`,
+      createdAt: 1,
+      updatedAt: Date.now(),
+      messages,
+    };
+    return Buffer.from(JSON.stringify({ format: 'lutra-chats', version: 1, conversations: [conversation] }));
+  }
+
+  test('of thousands of messages opens at its end and draws only what can be seen', async () => {
+    await drop('export.json', longExport(4000));
+    await page.getByText('1 conversation imported').waitFor();
+    await page.getByRole('button', { name: /^A long conversation/ }).click();
+    await page.getByRole('log').getByText('Prices: $5 and $6.').waitFor();
+    const log = page.getByRole('log');
+    expect(await log.getByRole('article').count()).toBeLessThan(60);
+    await log.evaluate((element) => element.scrollTo(0, 0));
+    await log.getByText('Message 0.').waitFor();
+    expect(await log.getByRole('article').count()).toBeLessThan(60);
+    await page.getByRole('button', { name: 'To the newest message' }).click();
+    await log.getByText('Prices: $5 and $6.').waitFor();
+  });
+
+  test('shows maths, code and tables, names the picture without loading it, and asks before a link', async () => {
+    const log = page.getByRole('log');
+    await log.locator('.katex').first().waitFor();
+    await log.locator('.code-token').first().waitFor();
+    await log.getByRole('table').waitFor();
+    expect(await log.locator('img').count()).toBe(0);
+    await log.getByText('a picture').waitFor();
+    await log.getByRole('link', { name: 'a link' }).click();
+    await page.getByRole('dialog', { name: 'Open this address?' }).getByText('https://example.org/').waitFor();
+    expect(await accessibilityViolations(page)).toEqual([]);
+    await page.keyboard.press('Escape');
+    await page.getByRole('dialog', { name: 'Open this address?' }).waitFor({ state: 'detached' });
+    expect(await accessibilityViolations(page)).toEqual([]);
+  });
+
+  test('is deleted, and comes back with Undo', async () => {
+    await page.getByRole('button', { name: 'Actions for A long conversation' }).click();
+    await page.getByRole('menuitem', { name: 'Delete' }).click();
+    await page.getByText('“A long conversation” deleted').waitFor();
+    await expect.poll(() => page.getByRole('button', { name: /^A long conversation/ }).count()).toBe(0);
+    await page.getByRole('button', { name: 'Undo' }).click();
+    await page
+      .getByRole('button', { name: /^A long conversation/ })
+      .first()
+      .click();
+    await page.getByRole('log').getByText('Prices: $5 and $6.').waitFor();
+  });
+
+  test('is renamed by keyboard, and exported', async () => {
+    await page.getByRole('log').focus();
+    await page.keyboard.press('F2');
+    await page.getByRole('textbox', { name: 'Name of the chat' }).fill('Otters 水獭');
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { level: 1, name: 'Otters 水獭' }).waitFor();
+    await page.getByRole('button', { name: 'Actions for Otters 水獭' }).click();
+    const download = page.waitForEvent('download');
+    await page.getByRole('menuitem', { name: 'Export as Markdown' }).click();
+    const saved = await download;
+    expect(saved.suggestedFilename()).toBe('Otters 水獭.md');
+    expect(await readFile(await saved.path(), 'utf8')).toContain('Prices: $5 and $6.');
+  });
+});
+
 describe('the keyboard', () => {
   test('reaches every panel, the palette and the overview of shortcuts', async () => {
     await page.keyboard.press('Control+4');
