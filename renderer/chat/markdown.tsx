@@ -100,7 +100,10 @@ const components: Components = {
   td: ({ children }) => <td>{children}</td>,
 };
 
-/** `\( \)` and `\[ \]` are how many models write maths; outside code they become what the parser knows. */
+/**
+ * `\( \)` and `\[ \]` are how many models write maths; outside code they become what the parser knows. A formula alone
+ * on its line is shown large.
+ */
 export function normaliseMath(text: string): string {
   return text
     .split(/(```[\s\S]*?(?:```|$)|`[^`\n]*`)/)
@@ -108,6 +111,10 @@ export function normaliseMath(text: string): string {
       at % 2 === 1
         ? piece
         : piece
+            .replaceAll(
+              /^[ \t]*\$\$([^\n$]+)\$\$[ \t]*$/gm,
+              (_whole, formula: string) => `\n$$\n${formula.trim()}\n$$\n`,
+            )
             .replaceAll(/\\\[([\s\S]+?)\\\]/g, (_whole, formula: string) => `\n$$\n${formula.trim()}\n$$\n`)
             .replaceAll(/\\\(([^\n]+?)\\\)/g, (_whole, formula: string) => `$$${formula.trim()}$$`),
     )

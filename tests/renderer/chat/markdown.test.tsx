@@ -20,6 +20,11 @@ describe('an answer', () => {
     expect(show(text).querySelector('.katex')).not.toBeNull();
   });
 
+  test('shows a formula alone on its line large, one in a sentence small', () => {
+    expect(show('Before\n\n$$x^2$$\n\nafter').querySelector('.katex-display')).not.toBeNull();
+    expect(show('Before $$x^2$$ after').querySelector('.katex-display')).toBeNull();
+  });
+
   test('leaves maths in code alone', () => {
     expect(normaliseMath('`\\(x\\)` and \\(y\\)')).toBe('`\\(x\\)` and $$y$$');
     expect(normaliseMath('```tex\n\\[x\\]\n```')).toBe('```tex\n\\[x\\]\n```');
