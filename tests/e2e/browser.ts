@@ -11,6 +11,8 @@ export async function launchBrowser(): Promise<Browser> {
   if (executablePath === undefined) throw new Error('No Chromium was found. On Debian: apt-get install chromium');
   return chromium.launch({
     executablePath,
+    // Without it a bare machine's locale turns names of downloads into "download".
+    env: { ...process.env, LANG: 'C.UTF-8' },
     args: [
       '--no-sandbox',
       '--disable-gpu',

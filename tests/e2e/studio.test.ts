@@ -301,6 +301,7 @@ describe('the keyboard', () => {
     await page.getByPlaceholder('Search actions, conversations and models').fill('dark');
     await page.keyboard.press('Enter');
     await expect.poll(() => page.evaluate(() => document.documentElement.dataset['theme'])).toBe('dark');
+    await page.getByRole('dialog', { name: 'Command palette' }).waitFor({ state: 'detached' });
     expect(await accessibilityViolations(page)).toEqual([]);
     await page.keyboard.press('Shift+?');
     await page.getByRole('dialog', { name: 'Keyboard shortcuts' }).waitFor();
