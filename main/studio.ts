@@ -21,6 +21,8 @@ import type { Store } from './store/store.ts';
 export interface StudioOptions {
   readonly host: Host;
   readonly dataFolder: string;
+  /** See `SupervisorOptions`; for tests on a busy machine. */
+  readonly stopPatienceMs?: number;
 }
 
 /** Everything that lives as long as the database is open. */
@@ -113,7 +115,7 @@ export function createStudio(options: StudioOptions): Promise<Studio> {
 }
 
 async function openParts(
-  { host, dataFolder }: StudioOptions,
+  { host, dataFolder, stopPatienceMs }: StudioOptions,
   restoreBackup: (name: string) => Promise<void>,
 ): Promise<Parts> {
   const store = await openStore(dataFolder);
@@ -124,6 +126,7 @@ async function openParts(
     spawn: host.spawnEngine,
     unloadAfterMinutes: () => settings.get().unloadAfterMinutes,
     device: () => settings.get().device,
+    ...(stopPatienceMs === undefined ? {} : { stopPatienceMs }),
   });
   const files = new FilesService({ db, host, sessionId: randomUUID(), importsFolder: join(dataFolder, 'imports') });
   const jobs = new JobsService({ db, bus });

@@ -20,6 +20,8 @@ export interface SupervisorOptions {
   readonly unloadAfterMinutes: () => number | null;
   /** The compute device that the process should use; another one needs another process. */
   readonly device: () => ComputeOptions['device'];
+  /** How long an answer that was told to stop may take to end well; then it is ended the hard way. */
+  readonly stopPatienceMs?: number;
 }
 
 interface Running {
@@ -32,9 +34,9 @@ interface Running {
   report: EngineReport | null;
 }
 
-/** What was told to stop has this long to end well, and then as long again to end at all. */
-const stopPatienceMs = 600;
-const cancelPatienceMs = 300;
+/** Together under a second: to end well, and then to end at all before the process is ended. */
+const usualStopPatienceMs = 750;
+const cancelPatienceMs = 200;
 const pollIntervalMs = 2000;
 const speedIntervalMs = 300;
 const firstBackoffMs = 250;
@@ -103,7 +105,7 @@ export class EngineSupervisor implements Engine {
       signal?.throwIfAborted();
       this.#doing = `answered with "${request.modelName}"`;
       this.#change({ state: 'busy' });
-      const hard = stopThenCancel(running.client, signal);
+      const hard = stopThenCancel(running.client, signal, this.#options.stopPatienceMs ?? usualStopPatienceMs);
       for await (const event of running.client.chat.answer(request, { signal: hard })) {
         if (event.type === 'delta') this.#tellSpeed(event.tokensPerSecond);
         if (event.type === 'done') this.#change({ tokensPerSecond: event.stats.tokensPerSecond });
@@ -359,11 +361,11 @@ export class EngineSupervisor implements Engine {
 }
 
 /** When `signal` fires, the answer is asked to end, which keeps its figures; the signal returned ends it the hard way. */
-function stopThenCancel(client: EngineClient, signal: AbortSignal | undefined): AbortSignal {
+function stopThenCancel(client: EngineClient, signal: AbortSignal | undefined, patienceMs: number): AbortSignal {
   const hard = new AbortController();
   const stop = (): void => {
     client.chat.stop({}).catch(() => undefined);
-    setTimeout(() => hard.abort(), stopPatienceMs).unref();
+    setTimeout(() => hard.abort(), patienceMs).unref();
   };
   if (signal?.aborted === true) stop();
   else signal?.addEventListener('abort', stop, { once: true });

@@ -46,6 +46,12 @@ const explanations: readonly (readonly [
   ],
   ['EROFS', 'file-access', 'The data folder is on a read-only disk', 'Choose another with LUTRA_DATA or --data.'],
   [
+    'ENOENT',
+    'file-access',
+    'The data folder cannot be made: a folder above it is missing or may not be written',
+    'Choose another with LUTRA_DATA or --data.',
+  ],
+  [
     'ENOTDIR',
     'file-access',
     'The data folder is a file, or lies under one',

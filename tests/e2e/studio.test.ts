@@ -138,7 +138,6 @@ describe('two windows', () => {
       .toBeGreaterThan(200);
     await other.getByRole('button', { name: 'Stop', exact: true }).click();
     await page.getByText('Stopped.').waitFor();
-    await stats().waitFor();
     const [one, two] = await Promise.all([
       page.getByRole('article').last().innerText(),
       other.getByRole('article').last().innerText(),

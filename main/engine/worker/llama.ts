@@ -1,4 +1,5 @@
 /** GGUF chat through node-llama-cpp: one model and one context at a time, kept between turns. */
+import { freemem } from 'node:os';
 import { getLlama, InsufficientMemoryError, LlamaChat, LlamaLogLevel, resolveChatWrapper } from 'node-llama-cpp';
 import type {
   ChatHistoryItem,
@@ -15,7 +16,8 @@ import type { Settings } from '../../../contract/settings.ts';
 import type { AnswerEvent, AnswerRequest } from '../protocol.ts';
 import { Turns } from '../turns.ts';
 import { AnswerQueue } from './answer-queue.ts';
-import { validateGguf } from './inspect/gguf.ts';
+import { plainCacheBytes } from './inspect/fit.ts';
+import { readGgufHeader, validateGguf } from './inspect/gguf.ts';
 import { ThoughtQuoter, withoutThoughts } from './thoughts.ts';
 
 interface Loaded {
@@ -199,6 +201,8 @@ export class LlamaRuntime {
     await this.#drop();
     await validateGguf(modelPath);
     const llama = await this.llama();
+    const onCpu = llama.gpu === false || (await llama.getGpuDeviceNames()).length === 0;
+    if (contextSize !== null && onCpu) await requireRoom(request, contextSize);
     const begunAt = performance.now();
     let model: LlamaModel | null = null;
     try {
@@ -215,6 +219,8 @@ export class LlamaRuntime {
       const context = await model.createContext({
         contextSize: contextSize ?? { max: Math.min(model.trainContextSize, defaultContextLimit) },
         sequences: 1,
+        // A size that was asked for is given or refused, not quietly made smaller.
+        ...(contextSize === null ? {} : { failedCreationRemedy: false as const }),
         ...(compute.threads === null ? {} : { threads: compute.threads }),
         createSignal: signal,
       });
@@ -314,20 +320,32 @@ function tooLong(tokens: number, contextSize: number): LutraError {
   });
 }
 
-function explainLoad(thrown: unknown, { modelName, contextSize }: AnswerRequest, signal: AbortSignal): Error {
+/** The library would try for a minute to get what is not there. */
+async function requireRoom(request: AnswerRequest, contextSize: number): Promise<void> {
+  const cacheBytes = plainCacheBytes(await readGgufHeader(request.modelPath), contextSize);
+  if (cacheBytes !== null && cacheBytes > freemem()) throw outOfMemory(request);
+}
+
+function outOfMemory({ modelName, contextSize }: AnswerRequest, cause?: unknown): LutraError {
+  const context = contextSize === null ? '' : ` with ${contextSize} tokens of context`;
+  return new LutraError(
+    {
+      code: 'out-of-memory',
+      message: `There is not enough free memory for "${modelName}"${context}.`,
+      hint: 'Close other programs, choose a smaller model or a heavier quantization, or lower the context size.',
+      subject: modelName,
+    },
+    { cause },
+  );
+}
+
+function explainLoad(thrown: unknown, request: AnswerRequest, signal: AbortSignal): Error {
+  const { modelName } = request;
   if (thrown instanceof LutraError) return thrown;
   if (signal.aborted) return new LutraError({ code: 'cancelled', message: 'Cancelled.' });
   const { message } = thrown as Error;
   if (thrown instanceof InsufficientMemoryError || /memory|alloc/i.test(message)) {
-    return new LutraError(
-      {
-        code: 'out-of-memory',
-        message: `There is not enough free memory for "${modelName}"${contextSize === null ? '' : ` with ${contextSize} tokens of context`}.`,
-        hint: 'Close other programs, choose a smaller model or a heavier quantization, or lower the context size.',
-        subject: modelName,
-      },
-      { cause: thrown },
-    );
+    return outOfMemory(request, thrown);
   }
   return new LutraError(
     {
