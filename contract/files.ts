@@ -1,6 +1,7 @@
 /** Grants: the page names files by opaque ids. Dropping or choosing a file creates one. */
 import { z } from 'zod';
 import { idSchema, nothingSchema } from './common.ts';
+import { errorDataSchema } from './errors.ts';
 import { call } from './rpc/define.ts';
 
 export const grantSchema = z.object({
@@ -11,6 +12,10 @@ export const grantSchema = z.object({
   sizeBytes: z.number().int().nonnegative(),
 });
 export type Grant = z.infer<typeof grantSchema>;
+
+/** What Electron's preload brings back for a dropped file: errors travel as data, since its channel keeps only their text. */
+export const grantAnswerSchema = z.union([z.object({ grant: grantSchema }), z.object({ error: errorDataSchema })]);
+export type GrantAnswer = z.infer<typeof grantAnswerSchema>;
 
 export const folderEntrySchema = z.object({
   name: z.string(),

@@ -1,9 +1,10 @@
 /** The page's only doors: a typed port to main, and a file that becomes a grant. */
+import type { GrantAnswer } from '../contract/files.ts';
 import { contextBridge, ipcRenderer, webUtils } from 'electron';
 
 contextBridge.exposeInMainWorld('lutra', {
   host: 'electron',
-  grantFor: (file: File): Promise<string> => ipcRenderer.invoke('lutra:grant', webUtils.getPathForFile(file)),
+  grantFor: (file: File): Promise<GrantAnswer> => ipcRenderer.invoke('lutra:grant', webUtils.getPathForFile(file)),
 });
 
 window.addEventListener('message', ({ source, data }) => {

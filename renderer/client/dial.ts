@@ -1,13 +1,14 @@
 /** How the page reaches main: a port from Electron's preload, or a WebSocket to the headless host. */
 import { messagePortTransport } from '../../contract/rpc/message-port.ts';
+import type { GrantAnswer } from '../../contract/files.ts';
 import type { Transport } from '../../contract/rpc/transport.ts';
 import { webSocketTransport } from '../../contract/rpc/websocket.ts';
 
 /** What Electron's preload puts on the window. */
 export interface ElectronBridge {
   readonly host: 'electron';
-  /** Turns a dropped or chosen file into a grant; answers with its id. */
-  grantFor(file: File): Promise<string>;
+  /** Turns a dropped or chosen file or folder into a grant. */
+  grantFor(file: File): Promise<GrantAnswer>;
 }
 
 export function electronBridge(): ElectronBridge | null {

@@ -1,6 +1,6 @@
 /** A dropped or chosen file becomes a grant: the id by which main knows it. */
 import { LutraError, errorDataSchema } from '../../contract/errors.ts';
-import { grantSchema } from '../../contract/files.ts';
+import { grantAnswerSchema, grantSchema } from '../../contract/files.ts';
 import type { Grant } from '../../contract/files.ts';
 import { electronBridge } from './dial.ts';
 
@@ -14,8 +14,9 @@ export interface GrantOptions {
 export async function grantFile(file: File, options: GrantOptions = {}): Promise<Grant> {
   const bridge = electronBridge();
   if (bridge === null) return upload(file, options);
-  const id = await bridge.grantFor(file);
-  return { id, name: file.name, isFolder: false, sizeBytes: file.size };
+  const answer = grantAnswerSchema.parse(await bridge.grantFor(file));
+  if ('error' in answer) throw new LutraError(answer.error);
+  return answer.grant;
 }
 
 /** XMLHttpRequest, not fetch: only it reports upload progress, and it streams the file from disk. */

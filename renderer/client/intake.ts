@@ -5,6 +5,7 @@ import type { Model } from '../../contract/models.ts';
 import { formatPercent } from '../i18n/format.ts';
 import { dismissToast, showError, showToast } from '../ui/toast.tsx';
 import { useStudio } from './context.tsx';
+import { electronBridge } from './dial.ts';
 import { grantFile } from './grants.ts';
 import { useNavigation } from './navigation.ts';
 
@@ -107,7 +108,7 @@ export function useIntake(): Intake {
         const name = file.name.toLowerCase();
         try {
           if (name.endsWith('.json')) await importChats(file);
-          else if (/\.(gguf|bin|pt|pth|ckpt)$/.test(name)) await addModelFile(file);
+          else if (electronBridge() !== null || /\.(gguf|bin|pt|pth|ckpt)$/.test(name)) await addModelFile(file);
           else {
             const hint = name.endsWith('.safetensors')
               ? t('drop.safetensorsHint')

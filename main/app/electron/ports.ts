@@ -3,7 +3,8 @@ import type { IpcMain } from 'electron';
 import { MessageChannelMain } from 'electron';
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
-import { LutraError } from '../../../contract/errors.ts';
+import { toErrorData } from '../../../contract/errors.ts';
+import type { GrantAnswer } from '../../../contract/files.ts';
 import { messagePortTransport } from '../../../contract/rpc/message-port.ts';
 import type { Studio } from '../../studio.ts';
 import { isOwnFrame } from '../desktop/origin.ts';
@@ -23,10 +24,15 @@ export function handlePorts(ipc: IpcMain, studio: Pick<Studio, 'serve' | 'files'
     ends.set(id, studio.serve(messagePortTransport(port1), randomUUID()));
     senderFrame.postMessage('lutra:port', null, [port2]);
   });
-  ipc.handle('lutra:grant', async ({ senderFrame }, path: unknown) => {
+  ipc.handle('lutra:grant', async ({ senderFrame }, path: unknown): Promise<GrantAnswer> => {
     if (!isOwnFrame(senderFrame, page)) throw new Error('Only the studio may do that.');
     const parsed = pathSchema.safeParse(path);
-    if (parsed.success) return (await studio.files.grant(parsed.data)).id;
-    throw new LutraError({ code: 'bad-input', message: 'That file does not lie on a disk.', subject: 'path' });
+    if (!parsed.success)
+      return { error: { code: 'bad-input', message: 'That file does not lie on a disk.', subject: 'path' } };
+    try {
+      return { grant: await studio.files.grant(parsed.data) };
+    } catch (thrown) {
+      return { error: toErrorData(thrown) };
+    }
   });
 }

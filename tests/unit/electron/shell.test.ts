@@ -1,3 +1,4 @@
+import type { GrantAnswer } from '../../../contract/files.ts';
 import type { IpcMain, Protocol } from 'electron';
 import { EventEmitter } from 'node:events';
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
@@ -112,25 +113,31 @@ describe('app:// and media://', () => {
 describe('the page’s port', () => {
   const setUp = (): {
     ipc: EventEmitter;
-    grant: (frame: object, path: unknown) => Promise<string>;
+    grant: (frame: object, path: unknown) => Promise<GrantAnswer>;
     served: Transport[];
     ended: number[];
   } => {
     const served: Transport[] = [];
     const ended: number[] = [];
-    const handlers = new Map<string, (event: object, path: unknown) => Promise<string>>();
+    const handlers = new Map<string, (event: object, path: unknown) => Promise<GrantAnswer>>();
     const ipc = Object.assign(new EventEmitter(), {
-      handle: (name: string, handler: (event: object, path: unknown) => Promise<string>) => handlers.set(name, handler),
+      handle: (name: string, handler: (event: object, path: unknown) => Promise<GrantAnswer>) =>
+        handlers.set(name, handler),
     });
     const studio = {
       serve: (transport: Transport) => {
         const index = served.push(transport) - 1;
         return () => void ended.push(index);
       },
-      files: { grant: (path: string) => Promise.resolve({ id: `grant of ${path}` }) },
+      files: {
+        grant: (path: string) =>
+          path === '/gone'
+            ? Promise.reject(new LutraError({ code: 'file-access', message: 'It is gone.', hint: 'Look elsewhere.' }))
+            : Promise.resolve({ id: `grant of ${path}` }),
+      },
     };
     handlePorts(ipc as unknown as IpcMain, studio as unknown as Parameters<typeof handlePorts>[1], page);
-    const grant = (senderFrame: object, path: unknown): Promise<string> =>
+    const grant = (senderFrame: object, path: unknown): Promise<GrantAnswer> =>
       handlers.get('lutra:grant')?.({ senderFrame }, path) ?? Promise.reject(new Error('no handler'));
     return { ipc, grant, served, ended };
   };
@@ -170,10 +177,13 @@ describe('the page’s port', () => {
 
   test('a grant takes a path and nothing else', async () => {
     const { grant } = setUp();
-    expect(await grant(ownFrame(), '/a/b')).toBe('grant of /a/b');
+    expect(await grant(ownFrame(), '/a/b')).toEqual({ grant: { id: 'grant of /a/b' } });
     for (const path of ['', null, 3, {}, ['x'], 'x'.repeat(40_000)]) {
-      await expect(grant(ownFrame(), path)).rejects.toMatchObject({ code: 'bad-input' });
+      expect(await grant(ownFrame(), path)).toMatchObject({ error: { code: 'bad-input' } });
     }
+    expect(await grant(ownFrame(), '/gone')).toEqual({
+      error: { code: 'file-access', message: 'It is gone.', hint: 'Look elsewhere.' },
+    });
   });
 });
 
