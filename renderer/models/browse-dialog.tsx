@@ -103,43 +103,44 @@ export function BrowseDialog({
       {listing === null ? null : listing.entries.length === 0 ? (
         <p className="py-10 text-center text-muted">{t('models.browse.empty')}</p>
       ) : (
-        <Virtuoso
-          key={listing.path}
-          className="h-[40vh] rounded-md border border-line"
-          aria-label={t('models.browse.entries')}
-          data={listing.entries}
-          itemContent={(_at, entry) => (
-            <div className="flex items-center gap-2 border-b border-line px-2 py-0.5">
-              <button
-                type="button"
-                disabled={!entry.isFolder && !entry.looksLikeModel}
-                onClick={() => void (entry.isFolder ? show(entry.path) : add(entry.path))}
-                className="flex h-7 min-w-0 flex-1 items-center gap-2 rounded-md px-1 text-left enabled:hover:bg-hover disabled:text-faint [&_svg]:size-4 [&_svg]:shrink-0"
-              >
-                {entry.isFolder ? (
-                  entry.looksLikeModel ? (
-                    <Boxes aria-hidden className="text-accent-ink" />
-                  ) : (
-                    <Folder aria-hidden className="text-muted" />
-                  )
-                ) : (
-                  <FileIcon aria-hidden className="text-faint" />
-                )}
-                <span className="truncate">{entry.name}</span>
-                {entry.looksLikeModel ? <Badge tone="accent">{t('models.browse.model')}</Badge> : null}
-              </button>
-              {entry.looksLikeModel ? (
-                <Button
-                  size="sm"
-                  aria-label={`${t('models.browse.add')}: ${entry.name}`}
-                  onClick={() => void add(entry.path)}
+        <div className="h-[40vh] overflow-hidden rounded-md border border-line">
+          <Virtuoso
+            key={listing.path}
+            aria-label={t('models.browse.entries')}
+            data={listing.entries}
+            itemContent={(_at, entry) => (
+              <div className="flex items-center gap-2 border-b border-line px-2 py-0.5">
+                <button
+                  type="button"
+                  disabled={!entry.isFolder && !entry.looksLikeModel}
+                  onClick={() => void (entry.isFolder ? show(entry.path) : add(entry.path))}
+                  className="flex h-7 min-w-0 flex-1 items-center gap-2 rounded-md px-1 text-left enabled:hover:bg-hover disabled:text-faint [&_svg]:size-4 [&_svg]:shrink-0"
                 >
-                  {t('models.browse.add')}
-                </Button>
-              ) : null}
-            </div>
-          )}
-        />
+                  {entry.isFolder ? (
+                    entry.looksLikeModel ? (
+                      <Boxes aria-hidden className="text-accent-ink" />
+                    ) : (
+                      <Folder aria-hidden className="text-muted" />
+                    )
+                  ) : (
+                    <FileIcon aria-hidden className="text-faint" />
+                  )}
+                  <span className="truncate">{entry.name}</span>
+                  {entry.looksLikeModel ? <Badge tone="accent">{t('models.browse.model')}</Badge> : null}
+                </button>
+                {entry.looksLikeModel ? (
+                  <Button
+                    size="sm"
+                    aria-label={`${t('models.browse.add')}: ${entry.name}`}
+                    onClick={() => void add(entry.path)}
+                  >
+                    {t('models.browse.add')}
+                  </Button>
+                ) : null}
+              </div>
+            )}
+          />
+        </div>
       )}
     </Dialog>
   );

@@ -178,6 +178,24 @@ describe('faults', () => {
     expect(await accessibilityViolations(page)).toEqual([]);
   });
 
+  test('a model is added where it lies, by walking the disk of the host', async () => {
+    await rail('Models').click();
+    await page.getByRole('button', { name: 'Add model' }).click();
+    await page.getByRole('menuitem', { name: 'Browse the disk…' }).click();
+    const dialog = page.getByRole('dialog', { name: 'Add from the disk of the machine that runs Lutra' });
+    await dialog.getByRole('textbox', { name: 'Path' }).fill('/no/such/folder');
+    await page.keyboard.press('Enter');
+    await dialog.getByText('The folder "/no/such/folder" cannot be read.').waitFor();
+    await dialog.getByRole('textbox', { name: 'Path' }).fill(folder.path);
+    await page.keyboard.press('Enter');
+    await dialog.getByRole('button', { name: 'Add: endless.gguf' }).waitFor();
+    expect(await accessibilityViolations(page)).toEqual([]);
+    await dialog.getByRole('button', { name: 'Add: endless.gguf' }).click();
+    await dialog.waitFor({ state: 'detached' });
+    await rail('Models').click();
+    await page.getByRole('table').getByText(join(folder.path, 'endless.gguf')).waitFor();
+  });
+
   test('a file that is nothing Lutra opens is named', async () => {
     await drop('holiday.xyz', Buffer.from('x'));
     await page.getByText('“holiday.xyz” is not something that Lutra opens.').waitFor();
@@ -185,6 +203,7 @@ describe('faults', () => {
 
   test('while the host is gone the window says so; it comes back by itself, and nothing is lost', async () => {
     await rail('Chat').click();
+    await page.getByRole('button', { name: /^Never stop\./ }).click();
     await page.getByRole('log').getByText('Go on for ever.').waitFor();
     await host.kill();
     await page.getByText('Connection lost. Reconnecting…').waitFor();

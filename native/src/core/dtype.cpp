@@ -125,6 +125,17 @@ std::optional<Dtype> dtype_named(std::string_view name) {
   return std::nullopt;
 }
 
+std::optional<std::uint64_t> byte_size(std::span<const std::int64_t> shape, Dtype dtype) {
+  constexpr std::uint64_t limit = std::numeric_limits<std::int64_t>::max();
+  std::uint64_t size = size_of(dtype);
+  for (const std::int64_t length : shape) {
+    const auto factor = static_cast<std::uint64_t>(length);
+    if (factor != 0 && size > limit / factor) return std::nullopt;
+    size *= factor;
+  }
+  return size;
+}
+
 float f16_to_f32(std::uint16_t bits) {
   const std::uint32_t sign = static_cast<std::uint32_t>(bits & 0x8000U) << 16;
   const std::uint32_t exponent = (bits >> 10) & 0x1FU;

@@ -30,6 +30,9 @@ enum class Dtype : std::uint8_t {
 [[nodiscard]] std::string_view name_of(Dtype dtype);
 [[nodiscard]] std::optional<Dtype> dtype_named(std::string_view name);
 
+/// Bytes of a tensor of that shape; nothing where that does not fit into 63 bits. Lengths are not negative.
+[[nodiscard]] std::optional<std::uint64_t> byte_size(std::span<const std::int64_t> shape, Dtype dtype);
+
 // One value. Narrowing rounds to nearest, ties to even; NaN stays NaN, overflow becomes infinity (IEEE
 // 754-2019, 4.3.1).
 [[nodiscard]] float f16_to_f32(std::uint16_t bits);

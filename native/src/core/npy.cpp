@@ -117,17 +117,6 @@ class HeaderParser {
   std::size_t at_ = 0;
 };
 
-std::optional<std::uint64_t> byte_size(std::span<const std::int64_t> shape, Dtype dtype) {
-  constexpr std::uint64_t limit = std::numeric_limits<std::int64_t>::max();
-  std::uint64_t size = size_of(dtype);
-  for (const std::int64_t length : shape) {
-    const auto factor = static_cast<std::uint64_t>(length);
-    if (factor != 0 && size > limit / factor) return std::nullopt;
-    size *= factor;
-  }
-  return size;
-}
-
 /// From column-major to row-major.
 std::vector<std::byte> turned(std::span<const std::byte> source, std::span<const std::int64_t> shape,
                               std::size_t size) {

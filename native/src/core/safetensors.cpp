@@ -44,18 +44,6 @@ std::string quoted(const std::string& name) {
   return "\"" + (name.size() <= longest ? name : name.substr(0, longest) + "…") + "\"";
 }
 
-/// Bytes of a tensor of that shape; nothing where that does not fit into 63 bits.
-std::optional<std::uint64_t> byte_size(const std::vector<std::int64_t>& shape, Dtype dtype) {
-  constexpr std::uint64_t limit = std::numeric_limits<std::int64_t>::max();
-  std::uint64_t size = size_of(dtype);
-  for (const std::int64_t length : shape) {
-    const auto factor = static_cast<std::uint64_t>(length);
-    if (factor != 0 && size > limit / factor) return std::nullopt;
-    size *= factor;
-  }
-  return size;
-}
-
 struct Span {
   std::uint64_t begin;
   std::uint64_t end;
