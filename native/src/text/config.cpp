@@ -1,0 +1,157 @@
+#include "text/config.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <numbers>
+#include <string_view>
+
+#include "core/json.h"
+#include "core/mapped_file.h"
+
+namespace lutra::text {
+namespace {
+
+using core::Error;
+using core::Json;
+
+constexpr std::array<std::string_view, 4> known_types = {"llama", "mistral", "qwen2", "qwen3"};
+
+Error wrong(const std::string& field, const std::string& what) {
+  return Error{"bad-file", "config.json: \"" + field + "\" " + what + ".", "Get the model's config.json again.", field};
+}
+
+/// Reads fields and keeps the first that is wrong.
+class Fields {
+ public:
+  explicit Fields(const Json& json) : json_(&json) {}
+
+  std::int64_t whole(const char* name, std::int64_t most, std::int64_t otherwise = 0) {
+    const Json* value = json_->find(name);
+    if (value == nullptr || value->is_null()) {
+      if (otherwise == 0) fail(name, "is missing");
+      return otherwise;
+    }
+    const auto number = value->whole();
+    if (!number || *number < 1 || *number > most) fail(name, "is not between 1 and " + std::to_string(most));
+    return number.value_or(1);
+  }
+  double number(const char* name, double otherwise) {
+    const Json* value = json_->find(name);
+    if (value == nullptr || value->is_null()) return otherwise;
+    const auto found = value->number();
+    if (!found || !(*found > 0)) fail(name, "is no positive number");
+    return found.value_or(otherwise);
+  }
+  [[nodiscard]] std::string text(const char* name, std::string otherwise) const {
+    const Json* value = json_->find(name);
+    return value != nullptr && value->string() != nullptr ? *value->string() : std::move(otherwise);
+  }
+  [[nodiscard]] bool flag(const char* name, bool otherwise) const {
+    const Json* value = json_->find(name);
+    return value != nullptr && value->boolean() != nullptr ? *value->boolean() : otherwise;
+  }
+  [[nodiscard]] const Json* object(const char* name) const {
+    const Json* value = json_->find(name);
+    return value != nullptr && value->object() != nullptr ? value : nullptr;
+  }
+  void fail(const std::string& field, const std::string& what) {
+    if (problem.code.empty()) problem = wrong(field, what);
+  }
+
+  Error problem;
+
+ private:
+  const Json* json_;
+};
+
+/// Llama 3's scaling (transformers, modeling_rope_utils.py): long waves are stretched by `factor`, short ones are kept, and
+/// between them it fades.
+std::vector<float> llama3_factors(Fields& scaling, const Config& config) {
+  const double factor = scaling.number("factor", 1);
+  const double low = scaling.number("low_freq_factor", 1);
+  const double high = scaling.number("high_freq_factor", 4);
+  const double original = scaling.number("original_max_position_embeddings", 8192);
+  std::vector<float> factors;
+  for (std::int64_t i = 0; i < config.head_dim / 2; ++i) {
+    const double exponent = static_cast<double>(2 * i) / static_cast<double>(config.head_dim);
+    const double wave = 2 * std::numbers::pi * std::pow(config.rope_theta, exponent);
+    if (wave < original / high) factors.push_back(1);
+    else if (wave > original / low) factors.push_back(static_cast<float>(factor));
+    else {
+      const double smooth = (original / wave - low) / (high - low);
+      factors.push_back(static_cast<float>(1 / ((1 - smooth) / factor + smooth)));
+    }
+  }
+  return factors;
+}
+
+void read_rope(Fields& fields, Config& config) {
+  config.rope_theta = fields.number("rope_theta", config.rope_theta);
+  // Newer configs keep all of it in rope_parameters.
+  const Json* object = fields.object("rope_parameters") != nullptr ? fields.object("rope_parameters") : fields.object("rope_scaling");
+  if (object == nullptr) return;
+  Fields scaling(*object);
+  config.rope_theta = scaling.number("rope_theta", config.rope_theta);
+  const std::string type = scaling.text("rope_type", scaling.text("type", "default"));
+  if (type == "llama3") config.rope_factors = llama3_factors(scaling, config);
+  else if (type == "linear") {
+    config.rope_factors.assign(static_cast<std::size_t>(config.head_dim / 2), static_cast<float>(scaling.number("factor", 1)));
+  } else if (type != "default") {
+    fields.problem = Error{"not-supported", "config.json: rotary scaling of type \"" + type + "\" is not known.", "A newer Lutra may know it.", "rope_scaling"};
+  }
+  if (fields.problem.code.empty()) fields.problem = scaling.problem;
+}
+
+void read_quantization(Fields& fields, Config& config) {
+  const Json* object = fields.object("quantization_config");
+  if (object == nullptr) return;
+  Fields quantization(*object);
+  if (quantization.text("quant_method", "") != "lut") return;
+  config.lut_bits = static_cast<int>(quantization.whole("bits", 4));
+  config.lut_group_size = quantization.whole("group_size", 1 << 20);
+  if (fields.problem.code.empty()) fields.problem = quantization.problem;
+}
+
+}  // namespace
+
+core::Result<Config> Config::read(const std::string& folder) {
+  const std::string path = folder + "/config.json";
+  const auto file = core::MappedFile::open(path);
+  if (!file) return file.error();
+  constexpr std::size_t most = 20'000'000;
+  if (file->bytes().size() > most) return core::bad_file(path, "it is too large");
+  const std::string_view text(reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size());
+  const auto json = core::parse_json(text, path);
+  if (!json) return json.error();
+  if (json->object() == nullptr) return core::bad_file(path, "it is no JSON object");
+
+  Fields fields(*json);
+  Config config;
+  config.model_type = fields.text("model_type", "");
+  bool is_known = false;
+  for (const std::string_view type : known_types) is_known = is_known || config.model_type == type;
+  if (!is_known) {
+    return Error{"not-supported", "Models of type \"" + config.model_type + "\" are not known here.", "Known are llama, mistral, qwen2 and qwen3.", "model_type"};
+  }
+  config.vocab_size = fields.whole("vocab_size", 10'000'000);
+  config.hidden_size = fields.whole("hidden_size", 1 << 20);
+  config.intermediate_size = fields.whole("intermediate_size", 1 << 22);
+  config.num_hidden_layers = fields.whole("num_hidden_layers", 1000);
+  config.num_attention_heads = fields.whole("num_attention_heads", 4096);
+  config.num_key_value_heads = fields.whole("num_key_value_heads", 4096, config.num_attention_heads);
+  config.max_position_embeddings = fields.whole("max_position_embeddings", 1 << 30);
+  if (!fields.problem.code.empty()) return fields.problem;
+  config.head_dim = fields.whole("head_dim", 1 << 16, std::max<std::int64_t>(1, config.hidden_size / config.num_attention_heads));
+  config.rms_norm_eps = fields.number("rms_norm_eps", config.rms_norm_eps);
+  config.tie_word_embeddings = fields.flag("tie_word_embeddings", false);
+  if (fields.text("hidden_act", "silu") != "silu") fields.fail("hidden_act", "is not silu");
+  if (config.num_attention_heads % config.num_key_value_heads != 0) fields.fail("num_key_value_heads", "does not divide num_attention_heads");
+  if (config.head_dim % 2 != 0) fields.fail("head_dim", "is odd");
+  read_rope(fields, config);
+  read_quantization(fields, config);
+  if (!fields.problem.code.empty()) return fields.problem;
+  return config;
+}
+
+}  // namespace lutra::text

@@ -1,0 +1,34 @@
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/result.h"
+
+namespace lutra::text {
+
+/// What a Llama-class model's config.json says; nothing of it is a constant in code.
+struct Config {
+  std::string model_type;
+  std::int64_t vocab_size = 0;
+  std::int64_t hidden_size = 0;
+  std::int64_t intermediate_size = 0;
+  std::int64_t num_hidden_layers = 0;
+  std::int64_t num_attention_heads = 0;
+  std::int64_t num_key_value_heads = 0;
+  std::int64_t head_dim = 0;
+  std::int64_t max_position_embeddings = 0;
+  double rms_norm_eps = 1e-6;
+  double rope_theta = 10000;
+  bool tie_word_embeddings = false;
+  /// Divides the rotary frequencies, (head_dim / 2); empty for none.
+  std::vector<float> rope_factors;
+  /// Of our own LUT folders; 0 elsewhere.
+  int lut_bits = 0;
+  std::int64_t lut_group_size = 0;
+
+  /// Fails with `bad-file` or `not-supported` that names the field.
+  static core::Result<Config> read(const std::string& folder);
+};
+
+}  // namespace lutra::text

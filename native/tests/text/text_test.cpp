@@ -1,0 +1,152 @@
+// Language models against transformers, on tiny checkpoints of each family and format.
+// usage: text-test <shipped libraries> <folder of our CPU module> <tests/golden/text>
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <functional>
+#include <fstream>
+
+#include "core/npy.h"
+#include "graph/error.h"
+#include "testing.h"
+#include "text/llama.h"
+
+namespace {
+
+using namespace lutra;
+namespace fs = std::filesystem;
+
+int failures = 0;
+
+void check(bool holds, const std::string& promise) {
+  std::printf("%s %s\n", holds ? "ok    " : "FAILED", promise.c_str());
+  failures += holds ? 0 : 1;
+}
+
+std::vector<std::int32_t> tokens_of(const core::NpzArchive& archive) {
+  const core::NpyArray& array = archive.at("tokens");
+  std::vector<std::int32_t> tokens(array.bytes.size() / sizeof(std::int32_t));
+  std::memcpy(tokens.data(), array.bytes.data(), array.bytes.size());
+  return tokens;
+}
+
+void compare(const fs::path& folder, const graph::Compute& compute) {
+  const std::string name = folder.filename().string();
+  const auto archive = core::read_npz((folder / "expected.npz").string());
+  const auto expected = archive->at("logits").to_floats();
+  const auto tokens = tokens_of(*archive);
+  const auto model = text::Llama::load(folder.string(), compute);
+  const auto actual = model->logits(tokens);
+  const auto [least, most] = std::minmax_element(expected.begin(), expected.end());
+  double worst = 0;
+  for (size_t i = 0; i < expected.size(); ++i) worst = std::max(worst, std::abs(static_cast<double>(actual[i]) - expected[i]));
+  const double share = worst / (*most - *least);
+  char text[160];
+  std::snprintf(text, sizeof text, "%s: the logits are transformers' (worst error %.1e of their range)", name.c_str(), share);
+  check(actual.size() == expected.size() && share < 1e-4, text);
+
+  const auto width = static_cast<size_t>(model->config().vocab_size);
+  bool same = true;
+  for (size_t at = 0; at < tokens.size(); ++at) {
+    const auto best = [&](const std::vector<float>& logits) {
+      const auto begin = logits.begin() + static_cast<std::ptrdiff_t>(at * width);
+      return std::max_element(begin, begin + static_cast<std::ptrdiff_t>(width)) - begin;
+    };
+    same = same && best(actual) == best(expected);
+  }
+  check(same, name + ": the likeliest token is the same everywhere");
+}
+
+void refused(const std::string& promise, const std::string& part, const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const graph::GraphError& error) {
+    const bool is_named = std::string(error.what()).find(part) != std::string::npos;
+    if (!is_named) std::printf("       said: %s\n", error.what());
+    check(is_named, promise);
+    return;
+  }
+  check(false, promise + " (nothing was thrown)");
+}
+
+/// A copy of a golden folder with one text in its config replaced.
+class Damaged {
+ public:
+  Damaged(const fs::path& golden, const std::string& from, const std::string& to) {
+    path_ = fs::temp_directory_path() / ("lutra-text-" + std::to_string(counter++) + "-" + std::to_string(std::hash<std::string>{}(golden.string() + to)));
+    fs::create_directories(path_);
+    fs::copy_file(golden / "model.safetensors", path_ / "model.safetensors", fs::copy_options::overwrite_existing);
+    std::ifstream input(golden / "config.json");
+    std::string text((std::istreambuf_iterator<char>(input)), {});
+    const size_t at = text.find(from);
+    if (at != std::string::npos) text.replace(at, from.size(), to);
+    std::ofstream(path_ / "config.json") << text;
+  }
+  Damaged(const Damaged&) = delete;
+  Damaged& operator=(const Damaged&) = delete;
+  ~Damaged() {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
+  [[nodiscard]] std::string path() const { return path_.string(); }
+
+ private:
+  static inline int counter = 0;
+  fs::path path_;
+};
+
+void refuse_what_does_not_add_up(const fs::path& golden, const graph::Compute& compute) {
+  const auto load = [&](const std::string& from, const std::string& to) {
+    return [&golden, &compute, from, to] {
+      const Damaged folder(golden, from, to);
+      text::Llama::load(folder.path(), compute);
+    };
+  };
+  refused("an unknown kind of model is named", "\"wizard\"", load("\"model_type\": \"llama\"", "\"model_type\": \"wizard\""));
+  refused("absurd numbers are refused before memory is taken", "hidden_size", load("\"hidden_size\": 64", "\"hidden_size\": 9000000000"));
+  refused("a shape that does not match names the tensor", "model.embed_tokens.weight", load("\"vocab_size\": 160", "\"vocab_size\": 161"));
+  refused("heads that do not divide are refused", "num_key_value_heads", load("\"num_key_value_heads\": 2", "\"num_key_value_heads\": 3"));
+  refused("a missing layer names its tensor", "model.layers.2", load("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3"));
+  refused("unknown rotary scaling is named", "\"yarn\"", load("\"rope_type\": \"llama3\"", "\"rope_type\": \"yarn\""));
+  refused("a config that is no JSON is named", "config.json", load("{", "{{"));
+  refused("a folder that is not there is named", "config.json", [&] { text::Llama::load("/no/such/folder", compute); });
+  const auto model = text::Llama::load(golden.string(), compute);
+  refused("a token outside the vocabulary is named", "Token 160", [&] { model->logits(std::vector<std::int32_t>{1, 160}); });
+  refused("no tokens at all are refused", "not 0", [&] { model->logits({}); });
+  std::stop_source stopped;
+  stopped.request_stop();
+  bool is_cancelled = false;
+  try {
+    model->logits(std::vector<std::int32_t>(200, 3), stopped.get_token());
+  } catch (const graph::GraphError& error) {
+    is_cancelled = error.code() == "cancelled";
+  }
+  check(is_cancelled, "work that was told to stop stops");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 4) {
+    std::fputs("usage: text-test <shipped libraries> <our libraries> <tests/golden/text>\n", stderr);
+    return 2;
+  }
+  const auto& ggml = graph::Ggml::load(testing::library_paths(argv[1], argv[2]));
+  const graph::Compute compute(ggml, ggml.cpu_device(), 2);
+  const fs::path golden = argv[3];
+  int families = 0;
+  for (const auto& entry : fs::directory_iterator(golden)) {
+    if (!entry.is_directory()) continue;
+    try {
+      compare(entry.path(), compute);
+      ++families;
+    } catch (const graph::GraphError& error) {
+      check(false, entry.path().filename().string() + ": " + error.what());
+    }
+  }
+  check(families == 6, "every golden model was compared");
+  refuse_what_does_not_add_up(golden / "llama-bnb-nf4", compute);
+  return failures == 0 ? 0 : 1;
+}
