@@ -43,6 +43,12 @@ export const memorySchema = z.object({
 });
 export type AddonMemory = z.infer<typeof memorySchema>;
 
+export const evaluatedLogitsSchema = z.object({
+  logits: z.instanceof(Float32Array),
+  vocabSize: z.number().int().positive(),
+});
+export type EvaluatedLogits = z.infer<typeof evaluatedLogitsSchema>;
+
 export const unavailableSchema = z.object({ backend: z.string(), reason: z.string() });
 export type UnavailableBackend = z.infer<typeof unavailableSchema>;
 
@@ -56,6 +62,11 @@ export interface Addon extends AddonLoaded {
   memory(): AddonMemory;
   /** Runs on a worker thread; a second at most on a CPU. */
   selfTest(): Promise<AddonSelfTest>;
+  /**
+   * The logits of every position of a Hugging Face folder's model, in full precision; runs on a worker thread.
+   * Row-major, (tokens, vocabSize). `threads` 0: one per core.
+   */
+  evalLogits(folder: string, tokens: Int32Array, threads: number): Promise<EvaluatedLogits>;
 }
 
 /** What lutra.node exports. */
@@ -65,9 +76,17 @@ interface Binding {
   unavailable(): unknown;
   memory(): unknown;
   selfTest(): Promise<unknown>;
+  evalLogits(folder: string, tokens: Int32Array, threads: number): Promise<unknown>;
 }
 
-const bindingNames = ['load', 'devices', 'unavailable', 'memory', 'selfTest'] as const satisfies (keyof Binding)[];
+const bindingNames = [
+  'load',
+  'devices',
+  'unavailable',
+  'memory',
+  'selfTest',
+  'evalLogits',
+] as const satisfies (keyof Binding)[];
 
 function isBinding(value: unknown): value is Binding {
   return bindingNames.every((name) => typeof (value as Record<string, unknown> | null)?.[name] === 'function');
@@ -185,6 +204,13 @@ export async function loadAddon(addonFolder: string, gpu: AddonGpu): Promise<Add
     selfTest: async () => {
       try {
         return selfTestSchema.parse(await binding.selfTest());
+      } catch (error) {
+        throw toLutraError(error);
+      }
+    },
+    evalLogits: async (modelFolder, tokens, threads) => {
+      try {
+        return evaluatedLogitsSchema.parse(await binding.evalLogits(modelFolder, tokens, threads));
       } catch (error) {
         throw toLutraError(error);
       }

@@ -26,6 +26,14 @@ export interface Engine {
    */
   answer(request: AnswerRequest, options?: WorkOptions): AsyncIterable<AnswerEvent>;
 
+  /** Queued work: the logits of every position of a prompt, in full precision. Row-major, (tokens, vocabSize). */
+  logits(
+    path: string,
+    tokens: readonly number[],
+    threads: number | null,
+    options?: WorkOptions,
+  ): Promise<{ values: Float32Array; vocabSize: number }>;
+
   /** Light work: runs beside the queue. */
   inspect(path: string, options?: { signal?: AbortSignal }): Promise<Inspection>;
   discover(path: string, options?: { signal?: AbortSignal }): AsyncIterable<{ path: string }>;

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { answerStageSchema, answerStatsSchema, samplerSchema } from '../../contract/chat.ts';
-import { nothingSchema } from '../../contract/common.ts';
+import { bytesSchema, nothingSchema } from '../../contract/common.ts';
 import { engineReportSchema } from '../../contract/engine.ts';
 import { errorDataSchema } from '../../contract/errors.ts';
 import { capabilitySchema, fitSchema, modelKindSchema } from '../../contract/models.ts';
@@ -94,6 +94,17 @@ export const engineProtocol = {
     hash: stream(
       z.object({ path: z.string() }),
       z.object({ bytesRead: z.number().nonnegative(), sha256: z.string().nullable() }),
+    ),
+  },
+  evaluate: {
+    /** The logits of every position, in full precision: f32, row-major, (tokens, vocabSize), as bytes. */
+    logits: call(
+      z.object({
+        path: z.string(),
+        tokens: z.array(z.number().int().min(0).max(0x7fff_ffff)).min(1).max(1_000_000),
+        threads: computeOptionsSchema.shape.threads,
+      }),
+      z.object({ bytes: bytesSchema, vocabSize: z.number().int().positive() }),
     ),
   },
   chat: {

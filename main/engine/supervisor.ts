@@ -124,6 +124,25 @@ export class EngineSupervisor implements Engine {
     }
   }
 
+  async logits(
+    path: string,
+    tokens: readonly number[],
+    threads: number | null,
+    options: WorkOptions = {},
+  ): Promise<{ values: Float32Array; vocabSize: number }> {
+    const giveBack = await this.#turns.take(options.priority ?? priorities.normal, options.signal);
+    const { signal } = options;
+    try {
+      const { bytes, vocabSize } = await this.#call(`evaluated "${path}"`, (client) =>
+        client.evaluate.logits({ path, tokens: [...tokens], threads }, signal === undefined ? {} : { signal }),
+      );
+      // A copy: a view needs its bytes aligned.
+      return { values: new Float32Array(Uint8Array.from(bytes).buffer), vocabSize };
+    } finally {
+      giveBack();
+    }
+  }
+
   inspect(path: string, options: { signal?: AbortSignal } = {}): Promise<Inspection> {
     return this.#call(`looked at "${path}"`, (client) => client.models.inspect({ path }, options));
   }

@@ -7,6 +7,7 @@ import { version } from '../../../package.json';
 import { chosenDataFolder, serveStudio } from '../serve.ts';
 import { chat } from './chat.ts';
 import { doctor } from './doctor.ts';
+import { evaluateLogits } from './evaluate.ts';
 import { addModels, listModels } from './models.ts';
 import { recover } from './recover.ts';
 
@@ -138,6 +139,17 @@ function buildProgram(entryFolder: string): Command {
     .addOption(data())
     .action((options: GlobalOptions & ChatArguments) => chat(contextOf(options), options));
 
+  const evaluate = program.command('eval').description('compare a model with its reference implementation');
+  evaluate
+    .command('logits')
+    .description('write the logits of every position of a prompt, in full precision')
+    .requiredOption('--model <model>', 'a Hugging Face folder, or the name or id of a known model')
+    .requiredOption('--tokens <file>', 'a JSON array of token ids')
+    .requiredOption('--out <file>', 'the .npy file to write: f32, (tokens, vocabulary)')
+    .addOption(json())
+    .addOption(data())
+    .action((options: GlobalOptions & EvaluateArguments) => evaluateLogits(contextOf(options), options));
+
   program
     .command('recover')
     .description('get a damaged data folder going again; nothing is deleted')
@@ -147,8 +159,15 @@ function buildProgram(entryFolder: string): Command {
     .action((options: GlobalOptions & { restoreNewest?: boolean; startFresh?: boolean }) =>
       recover(contextOf(options), options.startFresh === true ? 'start-fresh' : 'restore-newest'),
     );
-  for (const command of [...program.commands, ...models.commands]) command.exitOverride().showHelpAfterError();
+  for (const command of [...program.commands, ...models.commands, ...evaluate.commands])
+    command.exitOverride().showHelpAfterError();
   return program;
+}
+
+export interface EvaluateArguments {
+  readonly model: string;
+  readonly tokens: string;
+  readonly out: string;
 }
 
 export interface ChatArguments {

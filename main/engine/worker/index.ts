@@ -34,6 +34,13 @@ const handlers: EngineHandlers = {
       return {};
     },
   },
+  evaluate: {
+    logits: async ({ path, tokens, threads }) => {
+      const addon = await reporter.addon();
+      const { logits, vocabSize } = await addon.evalLogits(path, Int32Array.from(tokens), threads ?? 0);
+      return { bytes: new Uint8Array(logits.buffer, logits.byteOffset, logits.byteLength), vocabSize };
+    },
+  },
   models: createModelHandlers({ deviceFor: () => reporter.gpu() }),
   chat: {
     answer: (request, { signal }) => runtime.answer(request, signal),

@@ -38,7 +38,7 @@ export class Reporter {
   }
 
   /** The addon uses the libraries that node-llama-cpp loaded, so that comes first. */
-  #open(): Promise<Addon> {
+  addon(): Promise<Addon> {
     this.#addon ??= this.#runtime.llama().then((llama) => loadAddon(this.#addonFolder, llama.gpu));
     return this.#addon;
   }
@@ -47,7 +47,7 @@ export class Reporter {
     const versions = { lutra: version, nodeLlamaCpp: await getModuleVersion(), node: process.versions.node };
     await this.#runtime.llama();
     try {
-      const addon = await this.#open();
+      const addon = await this.addon();
       return {
         devices: addon.devices(),
         versions: { ...versions, ggml: addon.ggmlVersion, addon: addon.addonVersion },

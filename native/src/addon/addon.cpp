@@ -1,7 +1,9 @@
 // The binding: plain data in, plain data out, promises for what takes time. Its typed mirror is main/engine/addon.ts.
 #include <napi.h>
 
+#include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,6 +12,7 @@
 #include "graph/device.h"
 #include "graph/error.h"
 #include "graph/ggml_loader.h"
+#include "text/llama.h"
 
 namespace lutra::addon {
 
@@ -176,7 +179,79 @@ Napi::Value run_self_test(const Napi::CallbackInfo& info) {
   });
 }
 
+/// The logits of a prompt, in full precision: for comparing with the reference implementation.
+class LogitsWorker : public Napi::AsyncWorker {
+ public:
+  LogitsWorker(Napi::Env env, const graph::Ggml& ggml, std::string folder, std::vector<std::int32_t> tokens,
+               int n_threads)
+      : Napi::AsyncWorker(env),
+        deferred_(Napi::Promise::Deferred::New(env)),
+        ggml_(ggml),
+        folder_(std::move(folder)),
+        tokens_(std::move(tokens)),
+        n_threads_(n_threads) {}
+
+  [[nodiscard]] Napi::Promise promise() const { return deferred_.Promise(); }
+
+ protected:
+  void Execute() override {
+    try {
+      const graph::Compute compute(ggml_, ggml_.cpu_device(), n_threads_);
+      const auto model = text::Llama::load(folder_, compute);
+      vocab_size_ = model->config().vocab_size;
+      logits_ = model->logits(tokens_);
+    } catch (const graph::GraphError& error) {
+      error_ = error;
+    } catch (const std::bad_alloc&) {
+      error_ = graph::GraphError("out-of-memory", "There is not enough memory for this model.");
+    }
+  }
+
+  void OnOK() override {
+    if (error_) return deferred_.Reject(to_js(Env(), *error_).Value());
+    auto logits = Napi::Float32Array::New(Env(), logits_.size());
+    std::copy(logits_.begin(), logits_.end(), logits.Data());
+    auto result = Napi::Object::New(Env());
+    result.Set("logits", logits);
+    result.Set("vocabSize", static_cast<double>(vocab_size_));
+    deferred_.Resolve(result);
+  }
+
+  void OnError(const Napi::Error& error) override { deferred_.Reject(error.Value()); }
+
+ private:
+  Napi::Promise::Deferred deferred_;
+  const graph::Ggml& ggml_;
+  std::string folder_;
+  std::vector<std::int32_t> tokens_;
+  int n_threads_;
+  std::int64_t vocab_size_ = 0;
+  std::vector<float> logits_;
+  std::optional<graph::GraphError> error_;
+};
+
+/// evalLogits(folder, Int32Array tokens, threads): 0 threads means one per core.
+Napi::Value eval_logits(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return at_the_edge(env, [&]() -> Napi::Value {
+    const bool is_fine = info.Length() == 3 && info[0].IsString() && info[1].IsTypedArray() &&
+                         info[1].As<Napi::TypedArray>().TypedArrayType() == napi_int32_array && info[2].IsNumber();
+    if (!is_fine)
+      throw graph::GraphError("bad-input", "evalLogits() takes a folder, an Int32Array and a number of threads.");
+    const auto ids = info[1].As<Napi::Int32Array>();
+    auto worker =
+        std::make_unique<LogitsWorker>(env, graph::Ggml::instance(), info[0].As<Napi::String>().Utf8Value(),
+                                       std::vector<std::int32_t>(ids.Data(), ids.Data() + ids.ElementLength()),
+                                       info[2].As<Napi::Number>().Int32Value());
+    const Napi::Promise promise = worker->promise();
+    worker->Queue();
+    static_cast<void>(worker.release());  // it deletes itself when it is done
+    return promise;
+  });
+}
+
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
+  exports.Set("evalLogits", Napi::Function::New(env, eval_logits, "evalLogits"));
   exports.Set("load", Napi::Function::New(env, load, "load"));
   exports.Set("devices", Napi::Function::New(env, devices, "devices"));
   exports.Set("unavailable", Napi::Function::New(env, unavailable, "unavailable"));

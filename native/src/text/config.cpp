@@ -65,8 +65,8 @@ class Fields {
   const Json* json_;
 };
 
-/// Llama 3's scaling (transformers, modeling_rope_utils.py): long waves are stretched by `factor`, short ones are kept, and
-/// between them it fades.
+/// Llama 3's scaling (transformers, modeling_rope_utils.py): long waves are stretched by `factor`, short ones are kept,
+/// and between them it fades.
 std::vector<float> llama3_factors(Fields& scaling, const Config& config) {
   const double factor = scaling.number("factor", 1);
   const double low = scaling.number("low_freq_factor", 1);
@@ -76,8 +76,10 @@ std::vector<float> llama3_factors(Fields& scaling, const Config& config) {
   for (std::int64_t i = 0; i < config.head_dim / 2; ++i) {
     const double exponent = static_cast<double>(2 * i) / static_cast<double>(config.head_dim);
     const double wave = 2 * std::numbers::pi * std::pow(config.rope_theta, exponent);
-    if (wave < original / high) factors.push_back(1);
-    else if (wave > original / low) factors.push_back(static_cast<float>(factor));
+    if (wave < original / high)
+      factors.push_back(1);
+    else if (wave > original / low)
+      factors.push_back(static_cast<float>(factor));
     else {
       const double smooth = (original / wave - low) / (high - low);
       factors.push_back(static_cast<float>(1 / ((1 - smooth) / factor + smooth)));
@@ -89,16 +91,20 @@ std::vector<float> llama3_factors(Fields& scaling, const Config& config) {
 void read_rope(Fields& fields, Config& config) {
   config.rope_theta = fields.number("rope_theta", config.rope_theta);
   // Newer configs keep all of it in rope_parameters.
-  const Json* object = fields.object("rope_parameters") != nullptr ? fields.object("rope_parameters") : fields.object("rope_scaling");
+  const Json* object =
+      fields.object("rope_parameters") != nullptr ? fields.object("rope_parameters") : fields.object("rope_scaling");
   if (object == nullptr) return;
   Fields scaling(*object);
   config.rope_theta = scaling.number("rope_theta", config.rope_theta);
   const std::string type = scaling.text("rope_type", scaling.text("type", "default"));
-  if (type == "llama3") config.rope_factors = llama3_factors(scaling, config);
+  if (type == "llama3")
+    config.rope_factors = llama3_factors(scaling, config);
   else if (type == "linear") {
-    config.rope_factors.assign(static_cast<std::size_t>(config.head_dim / 2), static_cast<float>(scaling.number("factor", 1)));
+    config.rope_factors.assign(static_cast<std::size_t>(config.head_dim / 2),
+                               static_cast<float>(scaling.number("factor", 1)));
   } else if (type != "default") {
-    fields.problem = Error{"not-supported", "config.json: rotary scaling of type \"" + type + "\" is not known.", "A newer Lutra may know it.", "rope_scaling"};
+    fields.problem = Error{"not-supported", "config.json: rotary scaling of type \"" + type + "\" is not known.",
+                           "A newer Lutra may know it.", "rope_scaling"};
   }
   if (fields.problem.code.empty()) fields.problem = scaling.problem;
 }
@@ -132,7 +138,8 @@ core::Result<Config> Config::read(const std::string& folder) {
   bool is_known = false;
   for (const std::string_view type : known_types) is_known = is_known || config.model_type == type;
   if (!is_known) {
-    return Error{"not-supported", "Models of type \"" + config.model_type + "\" are not known here.", "Known are llama, mistral, qwen2 and qwen3.", "model_type"};
+    return Error{"not-supported", "Models of type \"" + config.model_type + "\" are not known here.",
+                 "Known are llama, mistral, qwen2 and qwen3.", "model_type"};
   }
   config.vocab_size = fields.whole("vocab_size", 10'000'000);
   config.hidden_size = fields.whole("hidden_size", 1 << 20);
@@ -142,11 +149,13 @@ core::Result<Config> Config::read(const std::string& folder) {
   config.num_key_value_heads = fields.whole("num_key_value_heads", 4096, config.num_attention_heads);
   config.max_position_embeddings = fields.whole("max_position_embeddings", 1 << 30);
   if (!fields.problem.code.empty()) return fields.problem;
-  config.head_dim = fields.whole("head_dim", 1 << 16, std::max<std::int64_t>(1, config.hidden_size / config.num_attention_heads));
+  config.head_dim =
+      fields.whole("head_dim", 1 << 16, std::max<std::int64_t>(1, config.hidden_size / config.num_attention_heads));
   config.rms_norm_eps = fields.number("rms_norm_eps", config.rms_norm_eps);
   config.tie_word_embeddings = fields.flag("tie_word_embeddings", false);
   if (fields.text("hidden_act", "silu") != "silu") fields.fail("hidden_act", "is not silu");
-  if (config.num_attention_heads % config.num_key_value_heads != 0) fields.fail("num_key_value_heads", "does not divide num_attention_heads");
+  if (config.num_attention_heads % config.num_key_value_heads != 0)
+    fields.fail("num_key_value_heads", "does not divide num_attention_heads");
   if (config.head_dim % 2 != 0) fields.fail("head_dim", "is odd");
   read_rope(fields, config);
   read_quantization(fields, config);

@@ -15,7 +15,9 @@ using graph::Tensor;
 
 constexpr const char* rope_factors_name = "lutra.rope_factors";
 
-[[noreturn]] void refuse(const core::Error& error) { throw GraphError(error.code, error.message, error.hint, error.subject); }
+[[noreturn]] void refuse(const core::Error& error) {
+  throw GraphError(error.code, error.message, error.hint, error.subject);
+}
 
 template <typename Value>
 Value need(core::Result<Value> result) {
@@ -25,16 +27,19 @@ Value need(core::Result<Value> result) {
 
 ggml_type type_of(const core::TensorView& view, const std::string& name) {
   switch (view.dtype) {
-    case core::Dtype::f32: return GGML_TYPE_F32;
-    case core::Dtype::f16: return GGML_TYPE_F16;
-    case core::Dtype::bf16: return GGML_TYPE_BF16;
-    default: refuse(core::Error{"bad-file", "The tensor \"" + name + "\" is neither f32, f16 nor bf16.", "Get the file again.", name});
+    case core::Dtype::f32:
+      return GGML_TYPE_F32;
+    case core::Dtype::f16:
+      return GGML_TYPE_F16;
+    case core::Dtype::bf16:
+      return GGML_TYPE_BF16;
+    default:
+      refuse(core::Error{"bad-file", "The tensor \"" + name + "\" is neither f32, f16 nor bf16.", "Get the file again.",
+                         name});
   }
 }
 
-bool is_vector(const std::string& name) {
-  return name.ends_with("norm.weight") || name.ends_with(".bias");
-}
+bool is_vector(const std::string& name) { return name.ends_with("norm.weight") || name.ends_with(".bias"); }
 
 }  // namespace
 
@@ -56,7 +61,8 @@ Tensor Attention::operator()(GraphBuilder& g, Tensor x, Tensor positions, Tensor
   if (k_norm) k = (*k_norm)(g, k);
   const auto by_head = [&](Tensor y) { return ggml_permute(g, y, 0, 2, 1, 3); };  // (head_dim, n, count)
   const float scale = 1.0F / std::sqrt(static_cast<float>(head_dim));
-  Tensor y = graph::plain_attention(g, by_head(rope(g, q, positions)), by_head(rope(g, k, positions)), by_head(v), mask, scale);
+  Tensor y = graph::plain_attention(g, by_head(rope(g, q, positions)), by_head(rope(g, k, positions)), by_head(v), mask,
+                                    scale);
   return o_proj(g, y);
 }
 
@@ -80,7 +86,10 @@ std::unique_ptr<Llama> Llama::load(const std::string& folder, const graph::Compu
 }
 
 Llama::Llama(Config config, core::Safetensors file, const graph::Compute& compute)
-    : config_(std::move(config)), file_(std::move(file)), compute_(&compute), weights_(compute, file_.tensors().size() + 2) {}
+    : config_(std::move(config)),
+      file_(std::move(file)),
+      compute_(&compute),
+      weights_(compute, file_.tensors().size() + 2) {}
 
 void Llama::declare_weights() {
   const std::string embedding = "model.embed_tokens.weight";
@@ -115,7 +124,8 @@ Linear Llama::linear(const std::string& prefix, std::int64_t rows, std::int64_t 
   Linear result;
   result.bias = weights_.find(prefix + ".bias");
   if (result.bias != nullptr && result.bias->ne[0] != rows) {
-    refuse(core::Error{"bad-file", "The tensor \"" + prefix + ".bias\" has the wrong length.", "Get the file again.", prefix});
+    refuse(core::Error{"bad-file", "The tensor \"" + prefix + ".bias\" has the wrong length.", "Get the file again.",
+                       prefix});
   }
   switch (lut::storage_of(file_, prefix)) {
     case lut::Storage::bitsandbytes:
@@ -145,7 +155,8 @@ void Llama::read_blocks() {
   const auto norm = [&](const std::string& prefix, int64_t length) {
     graph::RMSNorm result(graph::Scope(weights_, prefix + "."), eps);
     if (result.weight->ne[0] == length) return result;
-    refuse(core::Error{"bad-file", "The tensor \"" + prefix + ".weight\" has the wrong length.", "Get the file again.", prefix});
+    refuse(core::Error{"bad-file", "The tensor \"" + prefix + ".weight\" has the wrong length.", "Get the file again.",
+                       prefix});
   };
   const auto head_norm = [&](const std::string& prefix) -> std::optional<graph::RMSNorm> {
     if (weights_.find(prefix + ".weight") == nullptr) return std::nullopt;
@@ -161,12 +172,14 @@ void Llama::read_blocks() {
                   linear(attention + "v_proj", keys, hidden), linear(attention + "o_proj", hidden, queries),
                   head_norm(attention + "q_norm"), head_norm(attention + "k_norm"), &config_},
         norm(block + "post_attention_layernorm", hidden),
-        Mlp{linear(mlp + "gate_proj", config_.intermediate_size, hidden), linear(mlp + "up_proj", config_.intermediate_size, hidden),
+        Mlp{linear(mlp + "gate_proj", config_.intermediate_size, hidden),
+            linear(mlp + "up_proj", config_.intermediate_size, hidden),
             linear(mlp + "down_proj", hidden, config_.intermediate_size)},
     });
   }
   const bool has_head = lut::storage_of(file_, "lm_head") != lut::Storage::missing;
-  lm_head_ = linear(has_head && !config_.tie_word_embeddings ? "lm_head" : "model.embed_tokens", config_.vocab_size, hidden);
+  lm_head_ =
+      linear(has_head && !config_.tie_word_embeddings ? "lm_head" : "model.embed_tokens", config_.vocab_size, hidden);
   norm("model.norm", hidden);
 }
 
@@ -187,18 +200,25 @@ void Llama::forward(GraphBuilder& g, std::int64_t n) const {
 std::vector<float> Llama::logits(std::span<const std::int32_t> tokens, const std::stop_token& stop) {
   const auto n = static_cast<int64_t>(tokens.size());
   if (n < 1 || n > config_.max_position_embeddings) {
-    throw GraphError("bad-input", "The model takes 1 to " + std::to_string(config_.max_position_embeddings) + " tokens, not " + std::to_string(n) + ".", "", "tokens");
+    throw GraphError("bad-input",
+                     "The model takes 1 to " + std::to_string(config_.max_position_embeddings) + " tokens, not " +
+                         std::to_string(n) + ".",
+                     "", "tokens");
   }
   for (const std::int32_t token : tokens) {
     if (token < 0 || token >= config_.vocab_size) {
-      throw GraphError("bad-input", "Token " + std::to_string(token) + " is not in the vocabulary of " + std::to_string(config_.vocab_size) + ".", "", "tokens");
+      throw GraphError(
+          "bad-input",
+          "Token " + std::to_string(token) + " is not in the vocabulary of " + std::to_string(config_.vocab_size) + ".",
+          "", "tokens");
     }
   }
   std::vector<std::int32_t> positions(tokens.size());
   std::vector<float> mask(tokens.size() * tokens.size(), 0.0F);
   for (size_t query = 0; query < tokens.size(); ++query) {
     positions[query] = static_cast<std::int32_t>(query);
-    for (size_t key = query + 1; key < tokens.size(); ++key) mask[query * tokens.size() + key] = -std::numeric_limits<float>::infinity();
+    for (size_t key = query + 1; key < tokens.size(); ++key)
+      mask[query * tokens.size() + key] = -std::numeric_limits<float>::infinity();
   }
   // About thirty nodes a layer.
   graph::Runner runner(*compute_, static_cast<size_t>(64 + 64 * config_.num_hidden_layers));

@@ -57,8 +57,8 @@ class Llama {
 
   [[nodiscard]] const Config& config() const { return config_; }
 
-  /// The logits of every position, row-major (n_tokens, vocab_size). Throws `graph::GraphError`: `bad-input` for a token
-  /// that is not in the vocabulary or more tokens than the model was made for, `cancelled`, `out-of-memory`.
+  /// The logits of every position, row-major (n_tokens, vocab_size). Throws `graph::GraphError`: `bad-input` for a
+  /// token that is not in the vocabulary or more tokens than the model was made for, `cancelled`, `out-of-memory`.
   std::vector<float> logits(std::span<const std::int32_t> tokens, const std::stop_token& stop = {});
 
  private:

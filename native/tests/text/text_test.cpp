@@ -5,8 +5,8 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
-#include <functional>
 #include <fstream>
+#include <functional>
 
 #include "core/npy.h"
 #include "graph/error.h"
@@ -41,10 +41,12 @@ void compare(const fs::path& folder, const graph::Compute& compute) {
   const auto actual = model->logits(tokens);
   const auto [least, most] = std::minmax_element(expected.begin(), expected.end());
   double worst = 0;
-  for (size_t i = 0; i < expected.size(); ++i) worst = std::max(worst, std::abs(static_cast<double>(actual[i]) - expected[i]));
+  for (size_t i = 0; i < expected.size(); ++i)
+    worst = std::max(worst, std::abs(static_cast<double>(actual[i]) - expected[i]));
   const double share = worst / (*most - *least);
   char text[160];
-  std::snprintf(text, sizeof text, "%s: the logits are transformers' (worst error %.1e of their range)", name.c_str(), share);
+  std::snprintf(text, sizeof text, "%s: the logits are transformers' (worst error %.1e of their range)", name.c_str(),
+                share);
   check(actual.size() == expected.size() && share < 1e-4, text);
 
   const auto width = static_cast<size_t>(model->config().vocab_size);
@@ -75,7 +77,8 @@ void refused(const std::string& promise, const std::string& part, const std::fun
 class Damaged {
  public:
   Damaged(const fs::path& golden, const std::string& from, const std::string& to) {
-    path_ = fs::temp_directory_path() / ("lutra-text-" + std::to_string(counter++) + "-" + std::to_string(std::hash<std::string>{}(golden.string() + to)));
+    path_ = fs::temp_directory_path() / ("lutra-text-" + std::to_string(counter++) + "-" +
+                                         std::to_string(std::hash<std::string>{}(golden.string() + to)));
     fs::create_directories(path_);
     fs::copy_file(golden / "model.safetensors", path_ / "model.safetensors", fs::copy_options::overwrite_existing);
     std::ifstream input(golden / "config.json");
@@ -104,16 +107,22 @@ void refuse_what_does_not_add_up(const fs::path& golden, const graph::Compute& c
       text::Llama::load(folder.path(), compute);
     };
   };
-  refused("an unknown kind of model is named", "\"wizard\"", load("\"model_type\": \"llama\"", "\"model_type\": \"wizard\""));
-  refused("absurd numbers are refused before memory is taken", "hidden_size", load("\"hidden_size\": 64", "\"hidden_size\": 9000000000"));
-  refused("a shape that does not match names the tensor", "model.embed_tokens.weight", load("\"vocab_size\": 160", "\"vocab_size\": 161"));
-  refused("heads that do not divide are refused", "num_key_value_heads", load("\"num_key_value_heads\": 2", "\"num_key_value_heads\": 3"));
-  refused("a missing layer names its tensor", "model.layers.2", load("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3"));
+  refused("an unknown kind of model is named", "\"wizard\"",
+          load("\"model_type\": \"llama\"", "\"model_type\": \"wizard\""));
+  refused("absurd numbers are refused before memory is taken", "hidden_size",
+          load("\"hidden_size\": 64", "\"hidden_size\": 9000000000"));
+  refused("a shape that does not match names the tensor", "model.embed_tokens.weight",
+          load("\"vocab_size\": 160", "\"vocab_size\": 161"));
+  refused("heads that do not divide are refused", "num_key_value_heads",
+          load("\"num_key_value_heads\": 2", "\"num_key_value_heads\": 3"));
+  refused("a missing layer names its tensor", "model.layers.2",
+          load("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3"));
   refused("unknown rotary scaling is named", "\"yarn\"", load("\"rope_type\": \"llama3\"", "\"rope_type\": \"yarn\""));
   refused("a config that is no JSON is named", "config.json", load("{", "{{"));
   refused("a folder that is not there is named", "config.json", [&] { text::Llama::load("/no/such/folder", compute); });
   const auto model = text::Llama::load(golden.string(), compute);
-  refused("a token outside the vocabulary is named", "Token 160", [&] { model->logits(std::vector<std::int32_t>{1, 160}); });
+  refused("a token outside the vocabulary is named", "Token 160",
+          [&] { model->logits(std::vector<std::int32_t>{1, 160}); });
   refused("no tokens at all are refused", "not 0", [&] { model->logits({}); });
   std::stop_source stopped;
   stopped.request_stop();

@@ -1,0 +1,88 @@
+import { existsSync } from 'node:fs';
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { z } from 'zod';
+import { LutraError } from '../../../contract/errors.ts';
+import type { EvaluateArguments, CommandContext } from './program.ts';
+import { interruptSignal, printJson, withStudio } from './with-studio.ts';
+
+const tokensSchema = z.array(z.number().int().min(0).max(0x7fff_ffff)).min(1).max(1_000_000);
+
+/** Writes the logits of every position as a .npy file: f32, (tokens, vocabulary). */
+export async function evaluateLogits(context: CommandContext, args: EvaluateArguments): Promise<void> {
+  const tokens = await readTokens(args.tokens);
+  await withStudio(context, async (studio) => {
+    const isPath = existsSync(args.model);
+    const known = studio.models.list().find(({ id, name }) => id === args.model || name === args.model);
+    if (!isPath && known === undefined) {
+      throw new LutraError({
+        code: 'not-found',
+        message: `There is no folder and no model "${args.model}".`,
+        hint: 'See the known ones with: lutra models',
+        subject: '--model',
+      });
+    }
+    const path = isPath ? resolve(args.model) : studio.models.pathOf(known?.id ?? '');
+    const { threads } = studio.settings.get();
+    const { values, vocabSize } = await studio.engine.logits(path, tokens, threads, { signal: interruptSignal() });
+    await writeNpy(args.out, values, [tokens.length, vocabSize]);
+    if (context.json) printJson({ model: path, tokens: tokens.length, vocabSize, out: resolve(args.out) });
+  });
+}
+
+async function readTokens(path: string): Promise<number[]> {
+  let content: unknown;
+  try {
+    content = JSON.parse(await readFile(path, 'utf8'));
+  } catch (thrown) {
+    const why = thrown instanceof SyntaxError ? 'is not valid JSON' : 'cannot be read';
+    throw new LutraError(
+      {
+        code: 'bad-file',
+        message: `${path} ${why}.`,
+        hint: 'It should hold a JSON array of token ids.',
+        subject: '--tokens',
+      },
+      { cause: thrown },
+    );
+  }
+  const tokens = tokensSchema.safeParse(content);
+  if (tokens.success) return tokens.data;
+  throw new LutraError({
+    code: 'bad-file',
+    message: `${path} is no array of token ids.`,
+    hint: 'It should look like [1, 15043, 3186].',
+    subject: '--tokens',
+  });
+}
+
+const magic = Buffer.from([0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59, 1, 0]);
+const headerAlignment = 64;
+
+/** NumPy's format, version 1; written under a temporary name and renamed. */
+async function writeNpy(path: string, values: Float32Array, shape: readonly number[]): Promise<void> {
+  const start = `{'descr': '<f4', 'fortran_order': False, 'shape': (${shape.join(', ')}), }`;
+  const unpadded = magic.length + 2 + start.length + 1;
+  const header = Buffer.from(
+    `${start}${' '.repeat((headerAlignment - (unpadded % headerAlignment)) % headerAlignment)}\n`,
+  );
+  const length = Buffer.alloc(2);
+  length.writeUInt16LE(header.length);
+  const unfinished = `${path}.part`;
+  try {
+    const data = Buffer.from(values.buffer, values.byteOffset, values.byteLength);
+    await writeFile(unfinished, Buffer.concat([magic, length, header, data]));
+    await rename(unfinished, path);
+  } catch (thrown) {
+    await rm(unfinished, { force: true });
+    throw new LutraError(
+      {
+        code: 'file-access',
+        message: `${path} cannot be written.`,
+        hint: 'Check the folder and the room on the disk.',
+        subject: '--out',
+      },
+      { cause: thrown },
+    );
+  }
+}
