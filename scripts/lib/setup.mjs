@@ -48,8 +48,10 @@ export async function ensureNative() {
   try {
     await buildNative();
   } catch (error) {
-    if (error instanceof NativeBuildError) throw new SetupError(error.message, { cause: error });
-    throw error;
+    if (!(error instanceof NativeBuildError)) throw error;
+    if (process.platform !== 'win32') throw new SetupError(error.message, { cause: error });
+    // Chat with GGUF needs only what node-llama-cpp ships.
+    console.log(error.message);
   }
 }
 

@@ -61,13 +61,9 @@ __attribute__((target("bmi2"))) inline std::uint64_t eight_codes(const std::uint
 
 // ---- AVX-512: sixteen weights at once, looked up in one register.
 
-struct Wide {
-  __m512 table;
-
-  __attribute__((target("avx512f,bmi2"))) static __m512 load_table(const float* table, int bits) {
-    return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1U << (1 << bits)) - 1U), table);
-  }
-};
+__attribute__((target("avx512f"))) inline __m512 load_table(const float* table, int bits) {
+  return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1U << (1 << bits)) - 1U), table);
+}
 
 __attribute__((target("avx512f,avx512vl,bmi2"))) inline __m512 sixteen_weights(__m512 table, const std::uint8_t* row,
                                                                                std::int64_t column, int bits) {
@@ -81,7 +77,7 @@ __attribute__((target("avx512f,avx512vl,bmi2"))) float dot_row_avx512(const LutM
   const std::int64_t row_bytes = matrix.row_bytes();
   const std::uint8_t* codes = matrix.codes.data() + row * row_bytes;
   const float* values = matrix.table_of(row);
-  const __m512 table = Wide::load_table(values, matrix.bits);
+  const __m512 table = load_table(values, matrix.bits);
   __m512 total = _mm512_setzero_ps();
   float rest = 0;
   for (std::int64_t column = 0; column < matrix.columns;) {
@@ -113,7 +109,7 @@ __attribute__((target("avx512f,avx512vl,bmi2"))) void expand_row_avx512(const Lu
   const std::int64_t row_bytes = matrix.row_bytes();
   const std::uint8_t* codes = matrix.codes.data() + row * row_bytes;
   const float* values = matrix.table_of(row);
-  const __m512 table = Wide::load_table(values, matrix.bits);
+  const __m512 table = load_table(values, matrix.bits);
   for (std::int64_t column = 0; column < matrix.columns;) {
     std::int64_t end = 0;
     const float scale = matrix.scale_at(row, column, end);
