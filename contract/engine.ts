@@ -45,7 +45,15 @@ export const engineStatusSchema = z.object({
   restarts: z.number().int().nonnegative(),
   lastCrash: z.object({ at: timestampSchema, error: errorDataSchema }).nullable(),
   queueLength: z.number().int().nonnegative(),
-  loadedModel: z.object({ name: z.string(), device: z.string(), memoryBytes: z.number().nonnegative() }).nullable(),
+  loadedModel: z
+    .object({
+      name: z.string(),
+      device: z.string(),
+      /** Which of our kernels it runs on, e.g. `4-bit avx512 int8`; null where another engine runs it. */
+      kernel: z.string().nullable(),
+      memoryBytes: z.number().nonnegative(),
+    })
+    .nullable(),
   /** Resident memory of the engine process, and of the machine. */
   memory: z.object({
     engineBytes: z.number().nonnegative(),

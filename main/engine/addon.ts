@@ -49,6 +49,29 @@ export const evaluatedLogitsSchema = z.object({
 });
 export type EvaluatedLogits = z.infer<typeof evaluatedLogitsSchema>;
 
+export const evaluatedPerplexitySchema = z.object({
+  perplexity: z.number(),
+  /** Tokens that were judged. */
+  tokens: z.number().int().positive(),
+  kernel: z.string(),
+});
+export type EvaluatedPerplexity = z.infer<typeof evaluatedPerplexitySchema>;
+
+export const quantizedSizeSchema = z.object({
+  sourceBytes: z.number().nonnegative(),
+  weightBytes: z.number().nonnegative(),
+  quantizedTensors: z.number().int().nonnegative(),
+});
+export type QuantizedSize = z.infer<typeof quantizedSizeSchema>;
+
+export const quantizedReportSchema = z.object({
+  /** Those that were quantized, with the error against the weight: ||W - Q|| / ||W||. */
+  tensors: z.array(z.object({ name: z.string(), relativeError: z.number().nonnegative() })),
+  sourceBytes: z.number().nonnegative(),
+  bytes: z.number().nonnegative(),
+});
+export type QuantizedReport = z.infer<typeof quantizedReportSchema>;
+
 export const unavailableSchema = z.object({ backend: z.string(), reason: z.string() });
 export type UnavailableBackend = z.infer<typeof unavailableSchema>;
 
@@ -62,11 +85,92 @@ export interface Addon extends AddonLoaded {
   memory(): AddonMemory;
   /** Runs on a worker thread; a second at most on a CPU. */
   selfTest(): Promise<AddonSelfTest>;
+  /** Loads a Hugging Face folder's language model, on a thread of its own; `tell` counts bytes of weights. */
+  loadTextModel(options: TextModelOptions, tell: (done: number, total: number) => void): Promise<TextModel>;
+  /** What is being loaded fails with `cancelled`. */
+  stopLoading(): void;
+  /** What `quantizeFolder` would write; reads headers only. */
+  predictQuantized(options: QuantizeOptions): QuantizedSize;
   /**
-   * The logits of every position of a Hugging Face folder's model, in full precision; runs on a worker thread.
-   * Row-major, (tokens, vocabSize). `threads` 0: one per core.
+   * Makes a folder in our LUT layout from one in 16 or 32 bits. What was stopped goes on when it is called again with
+   * the same options. `tell` gets fractions of 1.
    */
-  evalLogits(folder: string, tokens: Int32Array, threads: number): Promise<EvaluatedLogits>;
+  quantizeFolder(
+    options: QuantizeOptions & { readonly destination: string; readonly calibration: Int32Array },
+    tell: (fraction: number) => void,
+  ): Promise<QuantizedReport>;
+  stopQuantizing(): void;
+  /** The logits of every position, row-major, (tokens, vocabSize). */
+  evalLogits(options: EvaluateOptions): Promise<EvaluatedLogits>;
+  /** How surprised a model is by a text: windows one after the other, each token but a window's first judged. */
+  evalPerplexity(
+    options: EvaluateOptions & { readonly windowTokens: number },
+    tell: (done: number, total: number) => void,
+  ): Promise<EvaluatedPerplexity>;
+  stopEvaluating(): void;
+}
+
+export interface QuantizeOptions {
+  readonly source: string;
+  readonly bits: number;
+  readonly groupSize: number;
+  readonly table: 'nf' | 'learned';
+  /** Names of tensors that stay as they are; `*` stands for anything. */
+  readonly skip: readonly string[];
+  /** 0: one per core. */
+  readonly threads: number;
+}
+
+export interface EvaluateOptions {
+  readonly folder: string;
+  readonly tokens: Int32Array;
+  /** 0: one per core. */
+  readonly threads: number;
+  readonly precision: 'exact' | 'fast';
+}
+
+export interface TextModelOptions extends Pick<EvaluateOptions, 'folder' | 'threads' | 'precision'> {
+  /** The most tokens of a chat; no more than the model's own length. */
+  readonly contextSize: number;
+  readonly cacheType: 'f32' | 'f16' | 'q8';
+}
+
+export interface GenerateOptions {
+  readonly prompt: Int32Array;
+  /** The answer ends before any of these. */
+  readonly endIds: Int32Array;
+  readonly maxTokens: number;
+  readonly temperature: number;
+  readonly topK: number;
+  readonly topP: number;
+  readonly minP: number;
+  readonly repeatPenalty: number;
+  readonly seed: number;
+}
+
+/** What `generate` tells: a count of prompt tokens in the cache, or the next token. */
+export const generateEvents = { reading: 0, token: 1 } as const;
+
+export interface Generated {
+  readonly cachedTokens: number;
+  readonly generatedTokens: number;
+  readonly reason: 'end' | 'length' | 'context-full' | 'stopped';
+}
+
+/** A loaded language model with its chat's cache. One call at a time. */
+export interface TextModel {
+  info(): {
+    vocabSize: number;
+    kernel: string;
+    weightBytes: number;
+    cacheBytes: number;
+    contextSize: number;
+    usedTokens: number;
+  };
+  generate(options: GenerateOptions, tell: (kind: number, value: number) => void): Promise<Generated>;
+  /** What is being generated ends within a second, with `stopped`. */
+  stop(): void;
+  close(): void;
 }
 
 /** What lutra.node exports. */
@@ -76,7 +180,14 @@ interface Binding {
   unavailable(): unknown;
   memory(): unknown;
   selfTest(): Promise<unknown>;
-  evalLogits(folder: string, tokens: Int32Array, threads: number): Promise<unknown>;
+  loadTextModel(options: TextModelOptions, tell: (done: number, total: number) => void): Promise<TextModel>;
+  stopLoading(): void;
+  predictQuantized(options: QuantizeOptions): unknown;
+  quantizeFolder(options: QuantizeOptions, tell: (fraction: number) => void): Promise<unknown>;
+  stopQuantizing(): void;
+  evalLogits(options: EvaluateOptions, tell: () => void): Promise<unknown>;
+  evalPerplexity(options: EvaluateOptions, tell: (done: number, total: number) => void): Promise<unknown>;
+  stopEvaluating(): void;
 }
 
 const bindingNames = [
@@ -85,7 +196,14 @@ const bindingNames = [
   'unavailable',
   'memory',
   'selfTest',
+  'loadTextModel',
+  'stopLoading',
+  'predictQuantized',
+  'quantizeFolder',
+  'stopQuantizing',
   'evalLogits',
+  'evalPerplexity',
+  'stopEvaluating',
 ] as const satisfies (keyof Binding)[];
 
 function isBinding(value: unknown): value is Binding {
@@ -113,6 +231,27 @@ function guarded<T>(call: () => unknown, schema: z.ZodType<T>): T {
   } catch (error) {
     throw toLutraError(error);
   }
+}
+
+async function later<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (error) {
+    throw toLutraError(error);
+  }
+}
+
+async function guardedLater<T>(call: () => Promise<unknown>, schema: z.ZodType<T>): Promise<T> {
+  return schema.parse(await later(call));
+}
+
+function guardedModel(model: TextModel): TextModel {
+  return {
+    info: () => model.info(),
+    generate: (options, tell) => later(() => model.generate(options, tell)),
+    stop: () => model.stop(),
+    close: () => model.close(),
+  };
 }
 
 /** The platform package's name, as node-llama-cpp chooses it. */
@@ -201,20 +340,16 @@ export async function loadAddon(addonFolder: string, gpu: AddonGpu): Promise<Add
     devices: () => guarded(() => binding.devices(), z.array(deviceSchema)),
     unavailable: () => guarded(() => binding.unavailable(), z.array(unavailableSchema)),
     memory: () => guarded(() => binding.memory(), memorySchema),
-    selfTest: async () => {
-      try {
-        return selfTestSchema.parse(await binding.selfTest());
-      } catch (error) {
-        throw toLutraError(error);
-      }
-    },
-    evalLogits: async (modelFolder, tokens, threads) => {
-      try {
-        return evaluatedLogitsSchema.parse(await binding.evalLogits(modelFolder, tokens, threads));
-      } catch (error) {
-        throw toLutraError(error);
-      }
-    },
+    selfTest: () => guardedLater(() => binding.selfTest(), selfTestSchema),
+    loadTextModel: async (options, tell) => guardedModel(await later(() => binding.loadTextModel(options, tell))),
+    stopLoading: () => binding.stopLoading(),
+    predictQuantized: (options) => guarded(() => binding.predictQuantized(options), quantizedSizeSchema),
+    quantizeFolder: (options, tell) => guardedLater(() => binding.quantizeFolder(options, tell), quantizedReportSchema),
+    stopQuantizing: () => binding.stopQuantizing(),
+    stopEvaluating: () => binding.stopEvaluating(),
+    evalLogits: (options) => guardedLater(() => binding.evalLogits(options, () => undefined), evaluatedLogitsSchema),
+    evalPerplexity: (options, tell) =>
+      guardedLater(() => binding.evalPerplexity(options, tell), evaluatedPerplexitySchema),
   };
 }
 

@@ -4,7 +4,18 @@
  */
 import type { EngineReport, EngineStatus } from '../../contract/engine.ts';
 import type { Fit } from '../../contract/models.ts';
-import type { AnswerEvent, AnswerRequest, ComputeOptions, Inspection } from './protocol.ts';
+import type { QuantizedSize } from './addon.ts';
+import type {
+  AnswerEvent,
+  AnswerRequest,
+  ComputeOptions,
+  Inspection,
+  PerplexityEvent,
+  PerplexityRequest,
+  QuantizeEvent,
+  QuantizeRequest,
+  QuantizeRun,
+} from './protocol.ts';
 
 /** Lower runs first. An answer someone waits for goes before a batch. */
 export const priorities = { interactive: 0, normal: 10, batch: 20 } as const;
@@ -33,6 +44,13 @@ export interface Engine {
     threads: number | null,
     options?: WorkOptions,
   ): Promise<{ values: Float32Array; vocabSize: number }>;
+
+  /** What `quantize` would write; reads headers only. */
+  predictQuantized(request: QuantizeRequest): Promise<QuantizedSize>;
+  /** Queued work: makes a LUT folder; the report comes with the last event. Goes on where an earlier run was stopped. */
+  quantize(request: QuantizeRun, options?: WorkOptions): AsyncIterable<QuantizeEvent>;
+  /** Queued work: how surprised a model is by a text file; the result comes with the last event. */
+  perplexity(request: PerplexityRequest, options?: WorkOptions): AsyncIterable<PerplexityEvent>;
 
   /** Light work: runs beside the queue. */
   inspect(path: string, options?: { signal?: AbortSignal }): Promise<Inspection>;

@@ -11,6 +11,7 @@ import { capabilitySchema, fitSchema, modelKindSchema } from '../../contract/mod
 import { call, stream } from '../../contract/rpc/define.ts';
 import type { Client, Handlers } from '../../contract/rpc/define.ts';
 import { settingsSchema } from '../../contract/settings.ts';
+import { evaluatedPerplexitySchema, quantizedReportSchema, quantizedSizeSchema } from './addon.ts';
 
 /** What a look into a model's files told. A broken model has a `problem` and whatever else could be read. */
 export const inspectionSchema = z.object({
@@ -64,9 +65,48 @@ export const loadedModelSchema = z.object({
   path: z.string(),
   name: z.string(),
   device: z.string(),
+  /** Which of our kernels it runs on, for people; null where another engine runs it. */
+  kernel: z.string().nullable(),
   memoryBytes: z.number().nonnegative(),
   contextSize: z.number().int().positive(),
 });
+
+export const quantizeRequestSchema = z.object({
+  source: z.string(),
+  bits: z.number().int().min(2).max(4),
+  groupSize: z.number().int().min(32).max(256),
+  table: z.enum(['nf', 'learned']),
+  skip: z.array(z.string().max(1000)).max(1000),
+  threads: computeOptionsSchema.shape.threads,
+});
+export type QuantizeRequest = z.infer<typeof quantizeRequestSchema>;
+
+export const quantizeRunSchema = quantizeRequestSchema.extend({
+  destination: z.string(),
+  /** A text file that shows which inputs matter; null for none. */
+  calibrationPath: z.string().nullable(),
+});
+export type QuantizeRun = z.infer<typeof quantizeRunSchema>;
+export const quantizeEventSchema = z.object({
+  fraction: z.number().min(0).max(1),
+  report: quantizedReportSchema.nullable(),
+});
+export type QuantizeEvent = z.infer<typeof quantizeEventSchema>;
+
+export const perplexityRequestSchema = z.object({
+  path: z.string(),
+  textPath: z.string(),
+  windowTokens: z.number().int().min(2).max(1_000_000),
+  precision: z.enum(['exact', 'fast']),
+  threads: computeOptionsSchema.shape.threads,
+});
+export type PerplexityRequest = z.infer<typeof perplexityRequestSchema>;
+export const perplexityEventSchema = z.object({
+  done: z.number().nonnegative(),
+  total: z.number().nonnegative(),
+  result: evaluatedPerplexitySchema.nullable(),
+});
+export type PerplexityEvent = z.infer<typeof perplexityEventSchema>;
 
 export const engineProtocol = {
   engine: {
@@ -96,7 +136,15 @@ export const engineProtocol = {
       z.object({ bytesRead: z.number().nonnegative(), sha256: z.string().nullable() }),
     ),
   },
+  quantize: {
+    /** What would be written; reads headers only. */
+    predict: call(quantizeRequestSchema, quantizedSizeSchema),
+    /** Makes a LUT folder; the report comes with the last event. What was stopped goes on when it is asked for again. */
+    run: stream(quantizeRunSchema, quantizeEventSchema),
+  },
   evaluate: {
+    /** How surprised a model is by a text file, window by window. The result comes with the last event. */
+    perplexity: stream(perplexityRequestSchema, perplexityEventSchema),
     /** The logits of every position, in full precision: f32, row-major, (tokens, vocabSize), as bytes. */
     logits: call(
       z.object({

@@ -11,7 +11,19 @@ import type { EngineExit } from './crash.ts';
 import { priorities } from './engine.ts';
 import type { Engine, WorkOptions } from './engine.ts';
 import { engineProtocol } from './protocol.ts';
-import type { AnswerEvent, AnswerRequest, ComputeOptions, EngineClient, Inspection } from './protocol.ts';
+import type { QuantizedSize } from './addon.ts';
+import type {
+  AnswerEvent,
+  AnswerRequest,
+  ComputeOptions,
+  EngineClient,
+  Inspection,
+  PerplexityEvent,
+  PerplexityRequest,
+  QuantizeEvent,
+  QuantizeRequest,
+  QuantizeRun,
+} from './protocol.ts';
 import { Turns } from './turns.ts';
 
 export interface SupervisorOptions {
@@ -139,6 +151,38 @@ export class EngineSupervisor implements Engine {
       // A copy: a view needs its bytes aligned.
       return { values: new Float32Array(Uint8Array.from(bytes).buffer), vocabSize };
     } finally {
+      giveBack();
+    }
+  }
+
+  predictQuantized(request: QuantizeRequest): Promise<QuantizedSize> {
+    return this.#call(`looked at "${request.source}"`, (client) => client.quantize.predict(request));
+  }
+
+  quantize(request: QuantizeRun, options: WorkOptions = {}): AsyncGenerator<QuantizeEvent, void, undefined> {
+    return this.#queued(`quantized "${request.source}"`, options, (client, signal) =>
+      client.quantize.run(request, { signal }),
+    );
+  }
+
+  perplexity(request: PerplexityRequest, options: WorkOptions = {}): AsyncGenerator<PerplexityEvent, void, undefined> {
+    return this.#queued(`evaluated "${request.path}"`, options, (client, signal) =>
+      client.evaluate.perplexity(request, { signal }),
+    );
+  }
+
+  /** A stream that waits for its turn. */
+  async *#queued<T>(
+    doing: string,
+    options: WorkOptions,
+    begin: (client: EngineClient, signal: AbortSignal) => AsyncIterable<T>,
+  ): AsyncGenerator<T, void, undefined> {
+    const giveBack = await this.#turns.take(options.priority ?? priorities.normal, options.signal);
+    const signal = options.signal ?? new AbortController().signal;
+    try {
+      yield* this.#stream(doing, (client) => begin(client, signal));
+    } finally {
+      this.#lastUseAt = Date.now();
       giveBack();
     }
   }
@@ -353,7 +397,7 @@ export class EngineSupervisor implements Engine {
       const shown =
         loadedModel === null
           ? null
-          : { name: loadedModel.name, device: loadedModel.device, memoryBytes: loadedModel.memoryBytes };
+          : (({ name, device, kernel, memoryBytes }) => ({ name, device, kernel, memoryBytes }))(loadedModel);
       this.#change({ memory: { engineBytes, ...machine }, loadedModel: shown });
       const minutes = this.#options.unloadAfterMinutes();
       const isIdle = minutes !== null && !this.#turns.isTaken && Date.now() - this.#lastUseAt > minutes * 60_000;

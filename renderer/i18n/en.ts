@@ -98,6 +98,7 @@ export const en = {
     engineMemory: 'Engine memory',
     machineMemory: 'Machine memory',
     memoryFree: '{{free}} free of {{total}}',
+    kernel: 'The kernel that the model runs on',
     speed: 'Speed of the last answer',
     queue: 'Waiting',
     restarts: 'Restarts after a crash',

@@ -99,6 +99,7 @@ export const zhCN: SameShape<typeof en> = {
     engineMemory: '引擎内存',
     machineMemory: '机器内存',
     memoryFree: '可用 {{free}}，共 {{total}}',
+    kernel: '模型所用的计算内核',
     speed: '上次回答的速度',
     queue: '等待中',
     restarts: '崩溃后重启次数',

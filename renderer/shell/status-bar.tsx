@@ -68,6 +68,11 @@ export function StatusBar(): ReactElement {
       <span className="flex min-w-0 items-center px-2 max-md:hidden">
         <span className="truncate">{status?.loadedModel?.name ?? t('status.noModel')}</span>
       </span>
+      {status?.loadedModel?.kernel == null ? null : (
+        <span className="flex shrink-0 items-center px-2 max-lg:hidden" title={t('status.kernel')}>
+          {status.loadedModel.kernel}
+        </span>
+      )}
       <span className="ml-auto flex shrink-0 items-center">
         {status?.tokensPerSecond == null ? null : (
           <span className="px-2" title={t('status.speed')}>

@@ -3,7 +3,8 @@ import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { LutraError } from '../../../contract/errors.ts';
-import type { EvaluateArguments, CommandContext } from './program.ts';
+import type { Studio } from '../../studio.ts';
+import type { CommandContext, EvaluateArguments, PerplexityArguments } from './program.ts';
 import { interruptSignal, printJson, withStudio } from './with-studio.ts';
 
 const tokensSchema = z.array(z.number().int().min(0).max(0x7fff_ffff)).min(1).max(1_000_000);
@@ -12,21 +13,43 @@ const tokensSchema = z.array(z.number().int().min(0).max(0x7fff_ffff)).min(1).ma
 export async function evaluateLogits(context: CommandContext, args: EvaluateArguments): Promise<void> {
   const tokens = await readTokens(args.tokens);
   await withStudio(context, async (studio) => {
-    const isPath = existsSync(args.model);
-    const known = studio.models.list().find(({ id, name }) => id === args.model || name === args.model);
-    if (!isPath && known === undefined) {
-      throw new LutraError({
-        code: 'not-found',
-        message: `There is no folder and no model "${args.model}".`,
-        hint: 'See the known ones with: lutra models',
-        subject: '--model',
-      });
-    }
-    const path = isPath ? resolve(args.model) : studio.models.pathOf(known?.id ?? '');
+    const path = pathOf(studio, args.model);
     const { threads } = studio.settings.get();
     const { values, vocabSize } = await studio.engine.logits(path, tokens, threads, { signal: interruptSignal() });
     await writeNpy(args.out, values, [tokens.length, vocabSize]);
     if (context.json) printJson({ model: path, tokens: tokens.length, vocabSize, out: resolve(args.out) });
+  });
+}
+
+/** Prints the perplexity of a text; progress goes to stderr. */
+export async function evaluatePerplexity(context: CommandContext, args: PerplexityArguments): Promise<void> {
+  await withStudio(context, async (studio) => {
+    const { threads } = studio.settings.get();
+    const request = {
+      path: pathOf(studio, args.model),
+      textPath: resolve(args.text),
+      windowTokens: args.window,
+      precision: args.precision,
+      threads,
+    };
+    for await (const { done, total, result } of studio.engine.perplexity(request, { signal: interruptSignal() })) {
+      if (!context.json && process.stderr.isTTY) process.stderr.write(`\r${done} of ${total} tokens`);
+      if (result === null) continue;
+      if (context.json) printJson({ model: request.path, ...result });
+      else process.stdout.write(`${result.perplexity.toFixed(4)} over ${result.tokens} tokens (${result.kernel})\n`);
+    }
+  });
+}
+
+function pathOf(studio: Studio, model: string): string {
+  if (existsSync(model)) return resolve(model);
+  const known = studio.models.list().find(({ id, name }) => id === model || name === model);
+  if (known !== undefined) return studio.models.pathOf(known.id);
+  throw new LutraError({
+    code: 'not-found',
+    message: `There is no folder and no model "${model}".`,
+    hint: 'See the known ones with: lutra models',
+    subject: '--model',
   });
 }
 

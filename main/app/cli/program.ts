@@ -7,8 +7,9 @@ import { version } from '../../../package.json';
 import { chosenDataFolder, serveStudio } from '../serve.ts';
 import { chat } from './chat.ts';
 import { doctor } from './doctor.ts';
-import { evaluateLogits } from './evaluate.ts';
+import { evaluateLogits, evaluatePerplexity } from './evaluate.ts';
 import { addModels, listModels } from './models.ts';
+import { quantize } from './quantize.ts';
 import { recover } from './recover.ts';
 
 const failed = 1;
@@ -150,6 +151,37 @@ function buildProgram(entryFolder: string): Command {
     .addOption(data())
     .action((options: GlobalOptions & EvaluateArguments) => evaluateLogits(contextOf(options), options));
 
+  evaluate
+    .command('perplexity')
+    .description('how surprised a model is by a text: lower is better')
+    .requiredOption('--model <model>', 'a Hugging Face folder, or the name or id of a known model')
+    .requiredOption('--text <file>', 'a plain text file')
+    .option('--window <tokens>', 'tokens that are read in one go', whole(2, 1_000_000), 512)
+    .addOption(new Option('--precision <p>', 'f32 products, or 8-bit ones').choices(['exact', 'fast']).default('fast'))
+    .addOption(json())
+    .addOption(data())
+    .action((options: GlobalOptions & PerplexityArguments) => evaluatePerplexity(contextOf(options), options));
+
+  program
+    .command('quantize')
+    .description('make a smaller copy of a model; what was stopped goes on when it is called again')
+    .argument('<source>', 'a Hugging Face folder with weights in 16 or 32 bits')
+    .argument('<destination>', 'the folder to make')
+    .addOption(new Option('--bits <n>', 'bits of a weight').choices(['2', '3', '4']).default('4'))
+    .addOption(
+      new Option('--group-size <n>', 'weights that share a scale').choices(['32', '64', '128', '256']).default('64'),
+    )
+    .addOption(
+      new Option('--table <t>', 'NormalFloat, or fitted to the weights').choices(['nf', 'learned']).default('learned'),
+    )
+    .option('--skip <pattern...>', 'tensors that stay as they are; * stands for anything', [])
+    .option('--calibrate <file>', 'a text like those the model will read: shows which inputs matter')
+    .addOption(json())
+    .addOption(data())
+    .action((source: string, destination: string, options: GlobalOptions & QuantizeArguments) =>
+      quantize(contextOf(options), { ...options, source, destination }),
+    );
+
   program
     .command('recover')
     .description('get a damaged data folder going again; nothing is deleted')
@@ -162,6 +194,21 @@ function buildProgram(entryFolder: string): Command {
   for (const command of [...program.commands, ...models.commands, ...evaluate.commands])
     command.exitOverride().showHelpAfterError();
   return program;
+}
+
+export interface PerplexityArguments {
+  readonly model: string;
+  readonly text: string;
+  readonly window: number;
+  readonly precision: 'exact' | 'fast';
+}
+
+export interface QuantizeArguments {
+  readonly bits: string;
+  readonly groupSize: string;
+  readonly table: 'nf' | 'learned';
+  readonly skip: string[];
+  readonly calibrate?: string;
 }
 
 export interface EvaluateArguments {

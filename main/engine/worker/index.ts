@@ -6,10 +6,15 @@ import { processTransport } from '../process-transport.ts';
 import type { ChannelEnd } from '../process-transport.ts';
 import { engineProtocol } from '../protocol.ts';
 import type { EngineHandlers } from '../protocol.ts';
+import { followed } from './followed.ts';
 import { createModelHandlers } from './inspect/index.ts';
-import { LlamaRuntime } from './llama.ts';
+import type { EvaluatedPerplexity, QuantizedReport } from '../addon.ts';
+import { ChatRuntime } from './chat-runtime.ts';
+import { LlamaBackend } from './llama.ts';
 import { Reporter } from './report.ts';
 import { parentPortTransport } from './parent-port.ts';
+import { FolderBackend } from './text/backend.ts';
+import { tokensOf } from './text/tokens-of.ts';
 
 /** When memory runs out, the system should end this process, not the studio. */
 function volunteerForMemoryShortage(): void {
@@ -22,8 +27,9 @@ function volunteerForMemoryShortage(): void {
 
 volunteerForMemoryShortage();
 const device = settingsSchema.shape.device.catch('auto').parse(process.env['LUTRA_ENGINE_DEVICE']);
-const runtime = new LlamaRuntime(device);
-const reporter = new Reporter(runtime, import.meta.dirname);
+const llama = new LlamaBackend(device);
+const reporter = new Reporter(llama, import.meta.dirname);
+const runtime = new ChatRuntime({ gguf: llama, folder: new FolderBackend(() => reporter.addon()) });
 
 const handlers: EngineHandlers = {
   engine: {
@@ -34,10 +40,47 @@ const handlers: EngineHandlers = {
       return {};
     },
   },
+  quantize: {
+    predict: async ({ threads, ...options }) =>
+      (await reporter.addon()).predictQuantized({ ...options, threads: threads ?? 0 }),
+    run: async function* ({ threads, calibrationPath, ...options }, { signal }) {
+      const addon = await reporter.addon();
+      const calibration = calibrationPath === null ? new Int32Array() : await tokensOf(options.source, calibrationPath);
+      const events = followed<number, QuantizedReport>(
+        (tell) => addon.quantizeFolder({ ...options, threads: threads ?? 0, calibration }, tell),
+        () => addon.stopQuantizing(),
+        signal,
+      );
+      for await (const { progress, result } of events) yield { fraction: progress ?? 1, report: result };
+    },
+  },
   evaluate: {
+    perplexity: async function* ({ path, textPath, threads, windowTokens, precision }, { signal }) {
+      const addon = await reporter.addon();
+      const options = {
+        folder: path,
+        tokens: await tokensOf(path, textPath),
+        threads: threads ?? 0,
+        precision,
+        windowTokens,
+      };
+      const events = followed<[number, number], EvaluatedPerplexity>(
+        (tell) => addon.evalPerplexity(options, (done, total) => tell([done, total])),
+        () => addon.stopEvaluating(),
+        signal,
+      );
+      const total = options.tokens.length;
+      for await (const { progress, result } of events)
+        yield { done: progress?.[0] ?? total, total: progress?.[1] ?? total, result };
+    },
     logits: async ({ path, tokens, threads }) => {
       const addon = await reporter.addon();
-      const { logits, vocabSize } = await addon.evalLogits(path, Int32Array.from(tokens), threads ?? 0);
+      const { logits, vocabSize } = await addon.evalLogits({
+        folder: path,
+        tokens: Int32Array.from(tokens),
+        threads: threads ?? 0,
+        precision: 'exact',
+      });
       return { bytes: new Uint8Array(logits.buffer, logits.byteOffset, logits.byteLength), vocabSize };
     },
   },

@@ -1,4 +1,4 @@
-/** GGUF chat through node-llama-cpp: one model and one context at a time, kept between turns. */
+/** GGUF files, through node-llama-cpp: one model and one context, kept between turns. */
 import { freemem } from 'node:os';
 import { getLlama, InsufficientMemoryError, LlamaChat, LlamaLogLevel, resolveChatWrapper } from 'node-llama-cpp';
 import type {
@@ -13,9 +13,10 @@ import { defaultContextLimit } from '../../../contract/chat.ts';
 import type { AnswerStats } from '../../../contract/chat.ts';
 import { LutraError } from '../../../contract/errors.ts';
 import type { Settings } from '../../../contract/settings.ts';
-import type { AnswerEvent, AnswerRequest } from '../protocol.ts';
-import { Turns } from '../turns.ts';
-import { AnswerQueue } from './answer-queue.ts';
+import type { AnswerRequest } from '../protocol.ts';
+import type { AnswerQueue } from './answer-queue.ts';
+import { outOfMemory, recentSpeed, smallestAnswerTokens, tooLong } from './chat-backend.ts';
+import type { ChatBackend, LoadedModel } from './chat-backend.ts';
 import { plainCacheBytes } from './inspect/fit.ts';
 import { readGgufHeader, validateGguf } from './inspect/gguf.ts';
 import { ThoughtQuoter, withoutThoughts } from './thoughts.ts';
@@ -32,18 +33,13 @@ interface Loaded {
   readonly device: string;
 }
 
-/** Room that an answer needs at least. */
-const smallestAnswerTokens = 8;
 const repeatPenaltyTokens = 64;
 const readingIntervalMs = 200;
-const speedWindowTokens = 40;
 
-export class LlamaRuntime {
+export class LlamaBackend implements ChatBackend {
   readonly #device: Settings['device'];
-  readonly #turns = new Turns();
   #llama: Promise<Llama> | null = null;
   #loaded: Loaded | null = null;
-  #stop: AbortController | null = null;
 
   constructor(device: Settings['device']) {
     this.#device = device;
@@ -58,60 +54,28 @@ export class LlamaRuntime {
     return this.#llama;
   }
 
-  loadedModel(): { path: string; name: string; device: string; memoryBytes: number; contextSize: number } | null {
+  loadedModel(): LoadedModel | null {
     if (this.#loaded === null) return null;
     const { path, name, device, model, context } = this.#loaded;
-    return { path, name, device, memoryBytes: model.size + context.stateSize, contextSize: context.contextSize };
-  }
-
-  async *answer(request: AnswerRequest, signal: AbortSignal): AsyncGenerator<AnswerEvent, void, undefined> {
-    const giveBack = await this.#turns.take(0, signal);
-    const stop = new AbortController();
-    const queue = new AnswerQueue();
-    const end = (): void => stop.abort();
-    signal.addEventListener('abort', end, { once: true });
-    this.#stop = stop;
-    const work = this.#carryOut(request, stop.signal, queue).then(
-      () => queue.end(null),
-      (thrown: unknown) => queue.end(thrown),
-    );
-    try {
-      yield* queue.read();
-    } finally {
-      stop.abort();
-      await work;
-      signal.removeEventListener('abort', end);
-      this.#stop = null;
-      giveBack();
-    }
-  }
-
-  /** The answer in the making ends as if the model had stopped. */
-  stop(): void {
-    this.#stop?.abort();
-  }
-
-  /** Resolves when no answer is in the making. */
-  async idle(): Promise<void> {
-    const giveBack = await this.#turns.take(0);
-    giveBack();
-  }
-
-  async unload(): Promise<void> {
-    const giveBack = await this.#turns.take(0);
-    try {
-      await this.#drop();
-    } finally {
-      giveBack();
-    }
+    return {
+      path,
+      name,
+      device,
+      kernel: null,
+      memoryBytes: model.size + context.stateSize,
+      contextSize: context.contextSize,
+    };
   }
 
   /** Null when that model is not loaded. */
-  measure({
+  async measure({
     modelPath,
     systemPrompt,
     history,
-  }: Pick<AnswerRequest, 'modelPath' | 'systemPrompt' | 'history'>): { tokens: number; contextSize: number } | null {
+  }: Pick<AnswerRequest, 'modelPath' | 'systemPrompt' | 'history'>): Promise<{
+    tokens: number;
+    contextSize: number;
+  } | null> {
     const loaded = this.#loaded;
     if (loaded === null || loaded.path !== modelPath) return null;
     return {
@@ -120,7 +84,7 @@ export class LlamaRuntime {
     };
   }
 
-  async #carryOut(request: AnswerRequest, signal: AbortSignal, queue: AnswerQueue): Promise<void> {
+  async carryOut(request: AnswerRequest, signal: AbortSignal, queue: AnswerQueue): Promise<void> {
     const begunAt = performance.now();
     const loaded = await this.#load(request, signal, queue);
     const history = chatHistory(request.systemPrompt, request.history);
@@ -198,7 +162,7 @@ export class LlamaRuntime {
     const key = JSON.stringify([modelPath, contextSize, compute.threads]);
     if (this.#loaded?.key === key) return this.#loaded;
     queue.push({ type: 'stage', stage: { stage: 'loading', fraction: 0, etaSeconds: null } });
-    await this.#drop();
+    await this.drop();
     await validateGguf(modelPath);
     const llama = await this.llama();
     const onCpu = llama.gpu === false || (await llama.getGpuDeviceNames()).length === 0;
@@ -245,7 +209,7 @@ export class LlamaRuntime {
     }
   }
 
-  async #drop(): Promise<void> {
+  async drop(): Promise<void> {
     const loaded = this.#loaded;
     this.#loaded = null;
     if (loaded === null) return;
@@ -297,46 +261,16 @@ function promptTokens({ wrapper, model }: Loaded, history: ChatHistoryItem[]): n
   return contextText.tokenize(model.tokenizer).length;
 }
 
-/** Tokens per second over the last few. */
-function recentSpeed(times: readonly number[]): number {
-  const window = times.slice(-speedWindowTokens);
-  const [first, last] = [window[0], window.at(-1)];
-  if (first === undefined || last === undefined || last <= first) return 0;
-  return ((window.length - 1) * 1000) / (last - first);
-}
-
 function stopReason(reason: string, asked: number | null, room: number): AnswerStats['stopReason'] {
   if (reason === 'abort') return 'stopped';
   if (reason === 'maxTokens') return asked !== null && asked <= room ? 'length' : 'context-full';
   return 'end';
 }
 
-function tooLong(tokens: number, contextSize: number): LutraError {
-  return new LutraError({
-    code: 'bad-input',
-    message: `This chat takes ${tokens} tokens, but the context holds ${contextSize}.`,
-    hint: 'Raise the context size in the chat’s settings, shorten the message, or go on from an earlier one.',
-    subject: 'contextSize',
-  });
-}
-
 /** The library would try for a minute to get what is not there. */
 async function requireRoom(request: AnswerRequest, contextSize: number): Promise<void> {
   const cacheBytes = plainCacheBytes(await readGgufHeader(request.modelPath), contextSize);
   if (cacheBytes !== null && cacheBytes > freemem()) throw outOfMemory(request);
-}
-
-function outOfMemory({ modelName, contextSize }: AnswerRequest, cause?: unknown): LutraError {
-  const context = contextSize === null ? '' : ` with ${contextSize} tokens of context`;
-  return new LutraError(
-    {
-      code: 'out-of-memory',
-      message: `There is not enough free memory for "${modelName}"${context}.`,
-      hint: 'Close other programs, choose a smaller model or a heavier quantization, or lower the context size.',
-      subject: modelName,
-    },
-    { cause },
-  );
 }
 
 function explainLoad(thrown: unknown, request: AnswerRequest, signal: AbortSignal): Error {

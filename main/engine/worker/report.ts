@@ -7,16 +7,16 @@ import { toErrorData } from '../../../contract/errors.ts';
 import { version } from '../../../package.json';
 import { loadAddon, packageName } from '../addon.ts';
 import type { Addon } from '../addon.ts';
-import type { LlamaRuntime } from './llama.ts';
+import type { LlamaBackend } from './llama.ts';
 
 export class Reporter {
-  readonly #runtime: LlamaRuntime;
+  readonly #runtime: LlamaBackend;
   readonly #addonFolder: string;
   #report: Promise<EngineReport> | null = null;
   #addon: Promise<Addon> | null = null;
 
   /** `entryFolder` is where the built worker lies. */
-  constructor(runtime: LlamaRuntime, entryFolder: string) {
+  constructor(runtime: LlamaBackend, entryFolder: string) {
     this.#runtime = runtime;
     this.#addonFolder = resolve(entryFolder, '../../build/native', packageName(false));
   }

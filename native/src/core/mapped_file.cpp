@@ -1,5 +1,6 @@
 #include "core/mapped_file.h"
 
+#include <cstdint>
 #include <utility>
 
 #ifdef _WIN32
@@ -90,6 +91,18 @@ Result<MappedFile> MappedFile::open(const std::string& path) {
 void MappedFile::close() noexcept {
   if (!bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
   bytes_ = {};
+}
+#endif
+
+#ifdef _WIN32
+void MappedFile::let_go(std::span<const std::byte>) {}
+#else
+void MappedFile::let_go(std::span<const std::byte> part) {
+  // Whole pages within the part only: its neighbours may be in use.
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto begin = (reinterpret_cast<std::uintptr_t>(part.data()) + page - 1) / page * page;
+  const auto end = (reinterpret_cast<std::uintptr_t>(part.data()) + part.size()) / page * page;
+  if (end > begin) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);  // NOLINT: an address
 }
 #endif
 

@@ -65,6 +65,8 @@ bool only_changes_the_view(const ggml_tensor* node) {
 
 bool may_run(ggml_backend_dev_t device, const ggml_tensor* node) {
   if (only_changes_the_view(node)) return true;
+  // Ours: it reads whatever types it was written for.
+  if (node->op == GGML_OP_CUSTOM) return is_cpu(device);
   if (node->op == GGML_OP_UNARY && !is_tried_unary(node)) return false;
   if (node->op == GGML_OP_GLU && !is_tried_glu(node)) return false;
   const auto rule = std::ranges::find(rules, node->op, &Rule::op);

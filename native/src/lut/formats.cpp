@@ -102,6 +102,14 @@ Result<std::vector<float>> read_scales(const Safetensors& file, const std::strin
 /// From one stream, high nibble first, to rows, low nibble first.
 std::vector<std::uint8_t> relay_nibbles(std::span<const std::byte> packed, const LutMatrix& matrix) {
   std::vector<std::uint8_t> codes(static_cast<std::size_t>(matrix.rows * matrix.row_bytes()));
+  if (matrix.columns % 2 == 0) {
+    // Rows begin at bytes here as there: only the halves change places.
+    for (std::size_t i = 0; i < codes.size(); ++i) {
+      const auto byte = std::to_integer<unsigned>(packed[i]);
+      codes[i] = static_cast<std::uint8_t>(byte >> 4 | byte << 4);
+    }
+    return codes;
+  }
   for (std::int64_t row = 0; row < matrix.rows; ++row) {
     std::uint8_t* target = codes.data() + row * matrix.row_bytes();
     for (std::int64_t column = 0; column < matrix.columns; ++column) {
@@ -121,7 +129,10 @@ Storage storage_of(const Safetensors& file, const std::string& prefix) {
   const std::string weight = prefix + ".weight";
   if (find_state(file, weight, ignored) != nullptr) return Storage::bitsandbytes;
   if (file.find(weight + ".lut_codes") != nullptr) return Storage::lut;
-  return file.find(weight) != nullptr ? Storage::dense : Storage::missing;
+  const core::TensorView* view = file.find(weight);
+  if (view == nullptr) return Storage::missing;
+  const bool is_packed = view->dtype == Dtype::i16 && file.find(prefix + ".scales") != nullptr;
+  return is_packed ? Storage::flute : Storage::dense;
 }
 
 Result<LutMatrix> read_bitsandbytes(const Safetensors& file, const std::string& prefix, std::int64_t rows,

@@ -10,7 +10,8 @@
 namespace lutra::lut {
 
 /// How a weight lies in a checkpoint; told by which tensors are there, not by the config.
-enum class Storage { dense, bitsandbytes, lut, missing };
+/// `flute` is HIGGS' layout too.
+enum class Storage { dense, bitsandbytes, lut, flute, missing };
 
 /// `prefix` is the module's name, e.g. `model.layers.0.self_attn.q_proj`.
 [[nodiscard]] Storage storage_of(const core::Safetensors& file, const std::string& prefix);

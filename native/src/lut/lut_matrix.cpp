@@ -7,16 +7,27 @@ namespace lutra::lut {
 
 void LutMatrix::dequantize_row(std::int64_t row, std::span<float> target) const {
   const std::uint8_t* bytes = codes.data() + row * row_bytes();
-  const float* values = table_of(row);
   const unsigned mask = (1U << bits) - 1U;
+  const auto code_at = [&](std::int64_t column) {
+    const std::int64_t bit = column * bits;
+    unsigned word = bytes[bit / 8];
+    if (bit / 8 + 1 < row_bytes()) word |= static_cast<unsigned>(bytes[bit / 8 + 1]) << 8;
+    return (word >> (bit % 8)) & mask;
+  };
+  const float* values = has_pairs() ? nullptr : table_of(row);
   for (std::int64_t column = 0; column < columns;) {
     std::int64_t end = 0;
     const float scale = scale_at(row, column, end);
     for (; column < end; ++column) {
-      const std::int64_t bit = column * bits;
-      unsigned word = bytes[bit / 8];
-      if (bit / 8 + 1 < row_bytes()) word |= static_cast<unsigned>(bytes[bit / 8 + 1]) << 8;
-      target[static_cast<std::size_t>(column)] = values[(word >> (bit % 8)) & mask] * scale;
+      float weight = 0;
+      if (has_pairs()) {
+        const std::int64_t even = column - column % 2;
+        const std::size_t pair = (static_cast<std::size_t>(code_at(even)) << bits) | code_at(even + 1);
+        weight = pair_table[2 * pair + static_cast<std::size_t>(column % 2)];
+      } else {
+        weight = values[code_at(column)];
+      }
+      target[static_cast<std::size_t>(column)] = weight * scale;
     }
   }
 }
@@ -34,7 +45,16 @@ core::Status check(const LutMatrix& matrix, const std::string& name) {
                                   : matrix.rows * matrix.groups_per_row();
   if (matrix.codes.size() != count(matrix.rows * matrix.row_bytes())) return wrong("has the wrong number of codes");
   if (matrix.scales.size() != count(groups)) return wrong("has the wrong number of scales");
-  if (matrix.table.size() != count(matrix.table_entries()) &&
+  if (matrix.has_pairs()) {
+    if (matrix.pair_table.size() != count(std::int64_t{2} << (2 * matrix.bits)))
+      return wrong("has a pair table of the wrong length");
+    if (matrix.columns % 2 != 0) return wrong("has a pair table and an odd number of columns");
+  }
+  if (matrix.hadamard_size < 0 || (matrix.hadamard_size > 0 && matrix.columns % matrix.hadamard_size != 0) ||
+      (matrix.hadamard_size & (matrix.hadamard_size - 1)) != 0) {
+    return wrong("has a Hadamard size of " + std::to_string(matrix.hadamard_size));
+  }
+  if (!(matrix.has_pairs() && matrix.table.empty()) && matrix.table.size() != count(matrix.table_entries()) &&
       matrix.table.size() != count(matrix.rows * matrix.table_entries())) {
     return wrong("has a table of the wrong length");
   }
@@ -43,6 +63,8 @@ core::Status check(const LutMatrix& matrix, const std::string& name) {
     return wrong("has a scale that is no number");
   if (!std::all_of(matrix.table.begin(), matrix.table.end(), is_finite))
     return wrong("has a table entry that is no number");
+  if (!std::all_of(matrix.pair_table.begin(), matrix.pair_table.end(), is_finite))
+    return wrong("has a pair table entry that is no number");
   return core::success();
 }
 

@@ -113,10 +113,33 @@ void read_quantization(Fields& fields, Config& config) {
   const Json* object = fields.object("quantization_config");
   if (object == nullptr) return;
   Fields quantization(*object);
-  if (quantization.text("quant_method", "") != "lut") return;
+  config.quant_method = quantization.text("quant_method", "");
+  if (config.quant_method != "lut") return;
   config.lut_bits = static_cast<int>(quantization.whole("bits", 4));
   config.lut_group_size = quantization.whole("group_size", 1 << 20);
   if (fields.problem.code.empty()) fields.problem = quantization.problem;
+}
+
+/// Newer configs name each layer's kind; older Mistral ones slide everywhere, Qwen2 only where it is switched on.
+void read_window(Fields& fields, const Json& json, Config& config) {
+  const Json* window = json.find("sliding_window");
+  if (window == nullptr || window->is_null()) return;
+  config.sliding_window = fields.whole("sliding_window", 1 << 30);
+  const Json* types = json.find("layer_types");
+  if (types != nullptr && types->array() != nullptr) {
+    for (const Json& type : *types->array())
+      config.layer_slides.push_back(type.string() != nullptr && *type.string() == "sliding_attention");
+    if (static_cast<std::int64_t>(config.layer_slides.size()) != config.num_hidden_layers)
+      fields.fail("layer_types", "does not name every layer");
+    return;
+  }
+  const auto layers = static_cast<std::size_t>(config.num_hidden_layers);
+  if (config.model_type == "mistral") config.layer_slides.assign(layers, true);
+  if (config.model_type.starts_with("qwen") && fields.flag("use_sliding_window", false)) {
+    config.layer_slides.assign(layers, true);
+    const std::int64_t full = fields.whole("max_window_layers", 1000, config.num_hidden_layers);
+    for (std::size_t i = 0; i < std::min(layers, static_cast<std::size_t>(full)); ++i) config.layer_slides[i] = false;
+  }
 }
 
 }  // namespace
@@ -158,6 +181,7 @@ core::Result<Config> Config::read(const std::string& folder) {
     fields.fail("num_key_value_heads", "does not divide num_attention_heads");
   if (config.head_dim % 2 != 0) fields.fail("head_dim", "is odd");
   read_rope(fields, config);
+  read_window(fields, *json, config);
   read_quantization(fields, config);
   if (!fields.problem.code.empty()) return fields.problem;
   return config;

@@ -23,9 +23,18 @@ struct Config {
   bool tie_word_embeddings = false;
   /// Divides the rotary frequencies, (head_dim / 2); empty for none.
   std::vector<float> rope_factors;
+  /// Positions that a layer sees, itself included; 0: all. One number for all layers that `layer_slides` names.
+  std::int64_t sliding_window = 0;
+  std::vector<bool> layer_slides;  ///< (num_hidden_layers), or empty for none
+  /// `quantization_config.quant_method`, or empty.
+  std::string quant_method;
   /// Of our own LUT folders; 0 elsewhere.
   int lut_bits = 0;
   std::int64_t lut_group_size = 0;
+
+  [[nodiscard]] std::int64_t window_of(std::int64_t layer) const {
+    return !layer_slides.empty() && layer_slides[static_cast<std::size_t>(layer)] ? sliding_window : 0;
+  }
 
   /// Fails with `bad-file` or `not-supported` that names the field.
   static core::Result<Config> read(const std::string& folder);

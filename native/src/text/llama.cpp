@@ -1,233 +1,158 @@
 #include "text/llama.h"
 
-#include <cmath>
-#include <limits>
+#include <algorithm>
 
 #include "graph/error.h"
-#include "lut/formats.h"
+#include "text/loader.h"
 
 namespace lutra::text {
-namespace {
 
 using graph::GraphBuilder;
-using graph::GraphError;
 using graph::Tensor;
 
-constexpr const char* rope_factors_name = "lutra.rope_factors";
-
-[[noreturn]] void refuse(const core::Error& error) {
-  throw GraphError(error.code, error.message, error.hint, error.subject);
+Projections::Projections(std::vector<Part> parts, lut::Precision precision) : parts_(std::move(parts)) {
+  const auto shares = [&](const Part& part) {
+    return part.packed && lut::share_activations(*part.packed, *parts_.front().packed);
+  };
+  is_one_ = parts_.front().packed && std::all_of(parts_.begin(), parts_.end(), shares);
+  std::vector<const lut::PackedMatrix*> all;
+  for (const Part& part : parts_) {
+    if (!part.packed) continue;
+    all.push_back(part.packed.get());
+    if (is_one_) continue;
+    prepare_.emplace_back(*part.packed, precision);
+    products_.emplace_back(std::vector{all.back()}, precision);
+  }
+  if (!is_one_) return;
+  prepare_.emplace_back(*all.front(), precision);
+  products_.emplace_back(all, precision);
+  if (all.size() == 2 && all[0]->rows == all[1]->rows) gated_.emplace(all, precision, lut::Products::Form::gated);
 }
 
-template <typename Value>
-Value need(core::Result<Value> result) {
-  if (!result) refuse(result.error());
-  return std::move(result).value();
+std::vector<Tensor> Projections::operator()(GraphBuilder& g, Tensor x, const graph::RMSNorm* norm) {
+  std::vector<Tensor> results;
+  const auto with_bias = [&](const Part& part, Tensor y) {
+    return part.bias == nullptr ? y : ggml_add(g, y, part.bias);
+  };
+  if (is_one_) {
+    Tensor prepared = prepare_.front()(g, x, norm == nullptr ? nullptr : norm->weight, norm == nullptr ? 0 : norm->eps);
+    Tensor all = products_.front()(g, prepared);
+    std::int64_t first = 0;
+    for (const Part& part : parts_) {
+      Tensor rows = parts_.size() == 1 ? all
+                                       : ggml_view_2d(g, all, part.rows, all->ne[1], all->nb[1],
+                                                      static_cast<size_t>(first) * sizeof(float));
+      results.push_back(with_bias(part, rows));
+      first += part.rows;
+    }
+    return results;
+  }
+  if (norm != nullptr) x = (*norm)(g, x);
+  std::size_t next = 0;
+  for (const Part& part : parts_) {
+    if (part.dense) {
+      results.push_back(with_bias(part, (*part.dense)(g, x)));
+      continue;
+    }
+    results.push_back(with_bias(part, products_[next](g, prepare_[next](g, x, nullptr, 0))));
+    ++next;
+  }
+  return results;
 }
 
-ggml_type type_of(const core::TensorView& view, const std::string& name) {
-  switch (view.dtype) {
-    case core::Dtype::f32:
-      return GGML_TYPE_F32;
-    case core::Dtype::f16:
-      return GGML_TYPE_F16;
-    case core::Dtype::bf16:
-      return GGML_TYPE_BF16;
-    default:
-      refuse(core::Error{"bad-file", "The tensor \"" + name + "\" is neither f32, f16 nor bf16.", "Get the file again.",
-                         name});
+Tensor Projections::gated(GraphBuilder& g, Tensor x, const graph::RMSNorm& norm) {
+  const bool has_bias = parts_[0].bias != nullptr || parts_[1].bias != nullptr;
+  if (gated_ && !has_bias) return (*gated_)(g, prepare_.front()(g, x, norm.weight, norm.eps));
+  const auto parts = (*this)(g, x, &norm);
+  return ggml_mul(g, ggml_silu(g, ggml_cont(g, parts[0])), parts[1]);
+}
+
+Tensor Projections::added(GraphBuilder& g, Tensor x, Tensor residual) {
+  if (is_one_ && parts_.front().bias == nullptr)
+    return products_.front()(g, prepare_.front()(g, x, nullptr, 0), residual);
+  return ggml_add(g, residual, (*this)(g, x, nullptr).front());
+}
+
+void Projections::observe(InputPowers& powers) {
+  std::size_t next = 0;
+  for (const Part& part : parts_) {
+    if (!part.packed) continue;
+    if (is_one_ && next > 0) return;  // the others share the first one's inputs
+    auto& power = powers[part.name];
+    power = std::make_unique<lut::InputPower>();
+    prepare_[next++].observe(power.get());
   }
 }
 
-bool is_vector(const std::string& name) { return name.ends_with("norm.weight") || name.ends_with(".bias"); }
-
-}  // namespace
-
-Tensor Linear::operator()(GraphBuilder& g, Tensor x) const {
-  Tensor y = lut ? (*lut)(g, x) : (*dense)(g, x);
-  return bias == nullptr ? y : ggml_add(g, y, bias);
+Tensor Llama::Embedding::operator()(GraphBuilder& g, Tensor ids) const {
+  const std::array<int64_t, GGML_MAX_DIMS> shape = {weight_.shape[1], ids->ne[0], 1, 1};
+  return graph::custom<Embedding, 1>(g, *this, GGML_TYPE_F32, shape, {ids});
 }
 
-Tensor Attention::operator()(GraphBuilder& g, Tensor x, Tensor positions, Tensor mask, const graph::Rope& rope) const {
-  const int64_t n = x->ne[1];
-  const int64_t head_dim = config->head_dim;
-  const auto heads = [&](const Linear& projection, int64_t count) {
-    return ggml_reshape_3d(g, projection(g, x), head_dim, count, n);  // (head_dim, count, n)
-  };
-  Tensor q = heads(q_proj, config->num_attention_heads);
-  Tensor k = heads(k_proj, config->num_key_value_heads);
-  Tensor v = heads(v_proj, config->num_key_value_heads);
-  if (q_norm) q = (*q_norm)(g, q);
-  if (k_norm) k = (*k_norm)(g, k);
-  const auto by_head = [&](Tensor y) { return ggml_permute(g, y, 0, 2, 1, 3); };  // (head_dim, n, count)
-  const float scale = 1.0F / std::sqrt(static_cast<float>(head_dim));
-  Tensor y = graph::plain_attention(g, by_head(rope(g, q, positions)), by_head(rope(g, k, positions)), by_head(v), mask,
-                                    scale);
-  return o_proj(g, y);
+void Llama::Embedding::run(ggml_tensor* dst, int ith, int nth) const noexcept {
+  const auto* ids = static_cast<const std::int32_t*>(dst->src[0]->data);
+  const auto width = static_cast<size_t>(dst->ne[0]);
+  const size_t row_bytes = width * core::size_of(weight_.dtype);
+  const auto [first, last] = graph::share(dst->ne[1], ith, nth);
+  for (int64_t i = first; i < last; ++i) {
+    float* row = static_cast<float*>(dst->data) + static_cast<size_t>(i) * width;
+    core::to_f32(weight_.dtype, weight_.bytes.subspan(static_cast<size_t>(ids[i]) * row_bytes, row_bytes),
+                 {row, width});
+  }
 }
 
-Tensor Mlp::operator()(GraphBuilder& g, Tensor x) const {
-  return down_proj(g, ggml_mul(g, ggml_silu(g, gate_proj(g, x)), up_proj(g, x)));
-}
-
-Tensor Block::operator()(GraphBuilder& g, Tensor x, Tensor positions, Tensor mask, const graph::Rope& rope) const {
-  x = ggml_add(g, x, self_attn(g, input_layernorm(g, x), positions, mask, rope));
-  return ggml_add(g, x, mlp(g, post_attention_layernorm(g, x)));
-}
-
-std::unique_ptr<Llama> Llama::load(const std::string& folder, const graph::Compute& compute) {
-  Config config = need(Config::read(folder));
-  core::Safetensors file = need(core::Safetensors::open(folder));
-  std::unique_ptr<Llama> model(new Llama(std::move(config), std::move(file), compute));
-  model->declare_weights();
-  model->upload_weights();
-  model->read_blocks();
-  return model;
-}
-
-Llama::Llama(Config config, core::Safetensors file, const graph::Compute& compute)
+Llama::Llama(Config config, core::Safetensors file, const graph::Compute& compute, lut::Precision precision)
     : config_(std::move(config)),
       file_(std::move(file)),
       compute_(&compute),
-      weights_(compute, file_.tensors().size() + 2) {}
+      precision_(precision),
+      weights_(compute, file_.tensors().size() + 1) {}
 
-void Llama::declare_weights() {
-  const std::string embedding = "model.embed_tokens.weight";
-  const std::array<int64_t, 2> shape = {config_.vocab_size, config_.hidden_size};
-  const core::TensorView view = need(file_.get(embedding, shape));
-  weights_.declare(embedding, type_of(view, embedding), shape);
-  // Norms and biases are small; they are kept in f32.
-  for (const auto& [name, vector] : file_.tensors()) {
-    if (is_vector(name) && vector.shape.size() == 1) weights_.declare(name, GGML_TYPE_F32, vector.shape);
-  }
-  if (!config_.rope_factors.empty()) {
-    const std::array<int64_t, 1> factors = {config_.head_dim / 2};
-    weights_.declare(rope_factors_name, GGML_TYPE_F32, factors);
-  }
+std::unique_ptr<Llama> Llama::load(const std::string& folder, const graph::Compute& compute, lut::Precision precision,
+                                   const core::Progress& progress) {
+  Config config = need(Config::read(folder));
+  core::Safetensors file = need(core::Safetensors::open(folder));
+  std::unique_ptr<Llama> model(new Llama(std::move(config), std::move(file), compute, precision));
+  Loader(*model, folder, progress).load();
+  return model;
 }
 
-void Llama::upload_weights() {
-  weights_.allocate();
-  weights_.upload("model.embed_tokens.weight", file_.find("model.embed_tokens.weight")->bytes);
-  std::vector<float> values;
-  for (const auto& [name, vector] : file_.tensors()) {
-    if (!is_vector(name) || vector.shape.size() != 1) continue;
-    type_of(vector, name);
-    values.resize(static_cast<size_t>(vector.elements()));
-    core::to_f32(vector.dtype, vector.bytes, values);
-    weights_.upload(name, std::as_bytes(std::span(values)));
-  }
-  if (!config_.rope_factors.empty()) weights_.upload(rope_factors_name, std::as_bytes(std::span(config_.rope_factors)));
+std::string Llama::kernel() const {
+  const std::string kind = precision_ == lut::Precision::fast ? "int8" : "f32";
+  return std::to_string(bits_) + "-bit " + std::string(lut::best_kernels().name) + " " + kind;
 }
 
-Linear Llama::linear(const std::string& prefix, std::int64_t rows, std::int64_t columns) const {
-  Linear result;
-  result.bias = weights_.find(prefix + ".bias");
-  if (result.bias != nullptr && result.bias->ne[0] != rows) {
-    refuse(core::Error{"bad-file", "The tensor \"" + prefix + ".bias\" has the wrong length.", "Get the file again.",
-                       prefix});
-  }
-  switch (lut::storage_of(file_, prefix)) {
-    case lut::Storage::bitsandbytes:
-      result.lut = std::make_unique<lut::LutMulMat>(need(lut::read_bitsandbytes(file_, prefix, rows, columns)));
-      return result;
-    case lut::Storage::lut:
-      result.lut = std::make_unique<lut::LutMulMat>(
-          need(lut::read_lut(file_, prefix, rows, columns, config_.lut_bits, config_.lut_group_size)));
-      return result;
-    case lut::Storage::dense:
-    case lut::Storage::missing: {
-      const std::array<int64_t, 2> shape = {rows, columns};
-      const core::TensorView view = need(file_.get(prefix + ".weight", shape));
-      type_of(view, prefix + ".weight");
-      result.dense = std::make_unique<lut::DenseMulMat>(view);
-      return result;
+void Llama::observe(InputPowers& powers) {
+  for (auto& [input_layernorm, self_attn, post_attention_layernorm, mlp] : layers_) {
+    for (Projections* projections : {&self_attn.qkv_proj, &self_attn.o_proj, &mlp.gate_up_proj, &mlp.down_proj}) {
+      projections->observe(powers);
     }
+  }
+}
+
+std::vector<LayerAttention> Llama::attention_over(Cache& cache, const Step& step) const {
+  std::vector<LayerAttention> result;
+  for (std::int64_t layer = 0; layer < config_.num_hidden_layers; ++layer) {
+    const SelfAttention& attention = layers_[static_cast<size_t>(layer)].self_attn;
+    result.push_back({StoreKeys(config_, cache, step, layer, attention.q_norm, attention.k_norm),
+                      Attend(config_, cache, step, layer)});
   }
   return result;
 }
 
-void Llama::read_blocks() {
-  const auto eps = static_cast<float>(config_.rms_norm_eps);
-  const int64_t hidden = config_.hidden_size;
-  const int64_t queries = config_.num_attention_heads * config_.head_dim;
-  const int64_t keys = config_.num_key_value_heads * config_.head_dim;
-  const auto norm = [&](const std::string& prefix, int64_t length) {
-    graph::RMSNorm result(graph::Scope(weights_, prefix + "."), eps);
-    if (result.weight->ne[0] == length) return result;
-    refuse(core::Error{"bad-file", "The tensor \"" + prefix + ".weight\" has the wrong length.", "Get the file again.",
-                       prefix});
-  };
-  const auto head_norm = [&](const std::string& prefix) -> std::optional<graph::RMSNorm> {
-    if (weights_.find(prefix + ".weight") == nullptr) return std::nullopt;
-    return norm(prefix, config_.head_dim);
-  };
-  for (int64_t layer = 0; layer < config_.num_hidden_layers; ++layer) {
-    const std::string block = "model.layers." + std::to_string(layer) + ".";
-    const std::string attention = block + "self_attn.";
-    const std::string mlp = block + "mlp.";
-    layers_.push_back(Block{
-        norm(block + "input_layernorm", hidden),
-        Attention{linear(attention + "q_proj", queries, hidden), linear(attention + "k_proj", keys, hidden),
-                  linear(attention + "v_proj", keys, hidden), linear(attention + "o_proj", hidden, queries),
-                  head_norm(attention + "q_norm"), head_norm(attention + "k_norm"), &config_},
-        norm(block + "post_attention_layernorm", hidden),
-        Mlp{linear(mlp + "gate_proj", config_.intermediate_size, hidden),
-            linear(mlp + "up_proj", config_.intermediate_size, hidden),
-            linear(mlp + "down_proj", hidden, config_.intermediate_size)},
-    });
+void Llama::forward(GraphBuilder& g, std::int64_t n, std::span<const LayerAttention> layers, bool all_logits,
+                    const ResidualTap& tap) {
+  Tensor x = (*embed_tokens_)(g, g.input("ids", GGML_TYPE_I32, {n}));  // (hidden_size, n)
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    auto& [input_layernorm, self_attn, post_attention_layernorm, mlp] = layers_[i];
+    const auto qkv = self_attn.qkv_proj(g, x, &input_layernorm);
+    Tensor y = layers[i].attend(g, layers[i].store(g, qkv[0], qkv[1], qkv[2]));  // (head_dim * n_heads, n)
+    x = self_attn.o_proj.added(g, y, x);
+    x = mlp.down_proj.added(g, mlp.gate_up_proj.gated(g, x, post_attention_layernorm), x);
+    if (tap) x = tap(g, static_cast<std::int64_t>(i), x);
   }
-  const bool has_head = lut::storage_of(file_, "lm_head") != lut::Storage::missing;
-  lm_head_ =
-      linear(has_head && !config_.tie_word_embeddings ? "lm_head" : "model.embed_tokens", config_.vocab_size, hidden);
-  norm("model.norm", hidden);
-}
-
-void Llama::forward(GraphBuilder& g, std::int64_t n) const {
-  const graph::Scope scope(weights_, "model.");
-  Tensor ids = g.input("ids", GGML_TYPE_I32, {n});
-  Tensor positions = g.input("positions", GGML_TYPE_I32, {n});
-  Tensor mask = g.input("mask", GGML_TYPE_F32, {n, n});
-  graph::Rope rope{static_cast<int>(config_.head_dim), static_cast<float>(config_.rope_theta)};
-  rope.freq_factors = weights_.find(rope_factors_name);
-
-  Tensor x = graph::Embedding(scope / "embed_tokens")(g, ids);  // (hidden_size, n)
-  for (const Block& layer : layers_) x = layer(g, x, positions, mask, rope);
-  x = graph::RMSNorm(scope / "norm", static_cast<float>(config_.rms_norm_eps))(g, x);
-  g.output("logits", lm_head_(g, x));  // (vocab_size, n)
-}
-
-std::vector<float> Llama::logits(std::span<const std::int32_t> tokens, const std::stop_token& stop) {
-  const auto n = static_cast<int64_t>(tokens.size());
-  if (n < 1 || n > config_.max_position_embeddings) {
-    throw GraphError("bad-input",
-                     "The model takes 1 to " + std::to_string(config_.max_position_embeddings) + " tokens, not " +
-                         std::to_string(n) + ".",
-                     "", "tokens");
-  }
-  for (const std::int32_t token : tokens) {
-    if (token < 0 || token >= config_.vocab_size) {
-      throw GraphError(
-          "bad-input",
-          "Token " + std::to_string(token) + " is not in the vocabulary of " + std::to_string(config_.vocab_size) + ".",
-          "", "tokens");
-    }
-  }
-  std::vector<std::int32_t> positions(tokens.size());
-  std::vector<float> mask(tokens.size() * tokens.size(), 0.0F);
-  for (size_t query = 0; query < tokens.size(); ++query) {
-    positions[query] = static_cast<std::int32_t>(query);
-    for (size_t key = query + 1; key < tokens.size(); ++key)
-      mask[query * tokens.size() + key] = -std::numeric_limits<float>::infinity();
-  }
-  // About thirty nodes a layer.
-  graph::Runner runner(*compute_, static_cast<size_t>(64 + 64 * config_.num_hidden_layers));
-  runner.build([&](GraphBuilder& g) { forward(g, n); });
-  runner.set("ids", std::as_bytes(tokens));
-  runner.set("positions", positions);
-  runner.set("mask", mask);
-  runner.compute(stop);
-  return runner.get("logits");
+  if (!all_logits) x = ggml_view_2d(g, x, x->ne[0], 1, x->nb[1], static_cast<size_t>(x->ne[1] - 1) * x->nb[1]);
+  g.output("logits", (*lm_head_)(g, x, &*norm_).front());  // (vocab_size, n or 1)
 }
 
 }  // namespace lutra::text

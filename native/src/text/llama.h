@@ -1,81 +1,136 @@
 #pragma once
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
-#include <stop_token>
 #include <string>
 #include <vector>
 
+#include "core/progress.h"
 #include "core/safetensors.h"
+#include "core/threads.h"
 #include "graph/modules.h"
 #include "lut/dense_mul_mat.h"
-#include "lut/lut_mul_mat.h"
+#include "lut/projection.h"
+#include "text/attention.h"
 #include "text/config.h"
 
 namespace lutra::text {
 
-/// A projection as the checkpoint stores it: each decides for itself whether it is quantized.
-struct Linear {
-  std::unique_ptr<lut::LutMulMat> lut;
-  std::unique_ptr<lut::DenseMulMat> dense;
-  graph::Tensor bias = nullptr;  // (n_out), or null
+using InputPowers = std::map<std::string, std::unique_ptr<lut::InputPower>>;
 
-  graph::Tensor operator()(graph::GraphBuilder& g, graph::Tensor x) const;  // (n_in, n) -> (n_out, n)
+/// Projections of one input, e.g. q, k and v. Where their weights are cut alike they are one node.
+class Projections {
+ public:
+  /// A weight as it is used: packed, or as it lies in the file (exact mode, 16 or 32 bits).
+  struct Part {
+    std::unique_ptr<lut::PackedMatrix> packed;
+    std::unique_ptr<lut::DenseMulMat> dense;
+    std::string name;              // of the module in the checkpoint
+    graph::Tensor bias = nullptr;  // (rows), or null
+    std::int64_t rows = 0;
+  };
+
+  Projections(std::vector<Part> parts, lut::Precision precision);
+
+  /// x (columns, n), through `norm` first where there is one -> (rows, n) of each part; rows may lie apart.
+  std::vector<graph::Tensor> operator()(graph::GraphBuilder& g, graph::Tensor x, const graph::RMSNorm* norm);
+  /// silu(first part) * second part
+  graph::Tensor gated(graph::GraphBuilder& g, graph::Tensor x, const graph::RMSNorm& norm);
+  /// residual + the only part
+  graph::Tensor added(graph::GraphBuilder& g, graph::Tensor x, graph::Tensor residual);
+
+  /// Packed parts add up their inputs' squares from now on; one entry per module's name.
+  void observe(InputPowers& powers);
+
+ private:
+  std::vector<Part> parts_;
+  std::vector<lut::Prepare> prepare_;    // one for all parts, or one for each (packed ones only)
+  std::vector<lut::Products> products_;  // likewise
+  std::optional<lut::Products> gated_;
+  bool is_one_ = false;
 };
 
-struct Attention {
-  Linear q_proj, k_proj, v_proj, o_proj;
-  std::optional<graph::RMSNorm> q_norm, k_norm;  // over the values of a head (Qwen3)
-  const Config* config;
-
-  graph::Tensor operator()(graph::GraphBuilder& g, graph::Tensor x, graph::Tensor positions, graph::Tensor mask,
-                           const graph::Rope& rope) const;
+struct SelfAttention {
+  Projections qkv_proj;
+  Projections o_proj;
+  graph::Tensor q_norm, k_norm;  // (head_dim), over the values of a head (Qwen3), or null
 };
 
 struct Mlp {
-  Linear gate_proj, up_proj, down_proj;
-
-  graph::Tensor operator()(graph::GraphBuilder& g, graph::Tensor x) const;
+  Projections gate_up_proj;
+  Projections down_proj;
 };
 
 struct Block {
   graph::RMSNorm input_layernorm;
-  Attention self_attn;
+  SelfAttention self_attn;
   graph::RMSNorm post_attention_layernorm;
   Mlp mlp;
-
-  graph::Tensor operator()(graph::GraphBuilder& g, graph::Tensor x, graph::Tensor positions, graph::Tensor mask,
-                           const graph::Rope& rope) const;
 };
 
+/// What a session lets a layer do.
+struct LayerAttention {
+  StoreKeys store;
+  Attend attend;
+};
+
+/// Looks at the residual stream (hidden_size, n) that a layer hands on, and gives what goes to the next one.
+using ResidualTap = std::function<graph::Tensor(graph::GraphBuilder& g, std::int64_t layer, graph::Tensor x)>;
+
 /// A Llama-class language model from a Hugging Face folder: Llama 2 to 3.2, Mistral, Qwen2 and Qwen3, with weights in
-/// f32, f16 or bf16, in bitsandbytes' 4 bits, or in our own LUT layout. Exact: products and sums in f32.
+/// f32, f16 or bf16, in bitsandbytes' 4 bits, FLUTE, HIGGS, or our own LUT layout.
+/// In fast mode 16-bit projections and the head are kept in 8 bits (Q8_0); in exact mode they stay as they lie.
 class Llama {
  public:
   /// Throws `graph::GraphError` with the contract's codes; the message names the file and the tensor or field.
-  static std::unique_ptr<Llama> load(const std::string& folder, const graph::Compute& compute);
+  /// `progress` counts bytes of weights.
+  static std::unique_ptr<Llama> load(const std::string& folder, const graph::Compute& compute, lut::Precision precision,
+                                     const core::Progress& progress = {});
 
   [[nodiscard]] const Config& config() const { return config_; }
+  [[nodiscard]] const graph::Compute& compute() const { return *compute_; }
+  [[nodiscard]] lut::Precision precision() const { return precision_; }
+  /// Packed weights and those used as they lie in the file.
+  [[nodiscard]] std::size_t weight_bytes() const { return weight_bytes_; }
+  /// `lutra 4-bit avx512 int8`, for people.
+  [[nodiscard]] std::string kernel() const;
 
-  /// The logits of every position, row-major (n_tokens, vocab_size). Throws `graph::GraphError`: `bad-input` for a
-  /// token that is not in the vocabulary or more tokens than the model was made for, `cancelled`, `out-of-memory`.
-  std::vector<float> logits(std::span<const std::int32_t> tokens, const std::stop_token& stop = {});
+  /// The graph of `n` tokens: input `ids` i32 (n); output `logits` (vocab_size, n), or (vocab_size, 1) of the last.
+  void forward(graph::GraphBuilder& g, std::int64_t n, std::span<const LayerAttention> layers, bool all_logits,
+               const ResidualTap& tap = {});
+  /// Begins to add up the inputs' squares of every packed projection, for a quantizer.
+  void observe(InputPowers& powers);
+  /// The attention parts of every layer over a cache.
+  [[nodiscard]] std::vector<LayerAttention> attention_over(Cache& cache, const Step& step) const;
 
  private:
-  Llama(Config config, core::Safetensors file, const graph::Compute& compute);
+  class Loader;
+  /// Rows of the embedding, read where they lie in the file.
+  class Embedding {
+   public:
+    explicit Embedding(core::TensorView weight) : weight_(std::move(weight)) {}
+    graph::Tensor operator()(graph::GraphBuilder& g, graph::Tensor ids) const;  // i32 (n) -> (hidden_size, n)
+    void run(ggml_tensor* dst, int ith, int nth) const noexcept;
 
-  void declare_weights();
-  void upload_weights();
-  void read_blocks();
-  [[nodiscard]] Linear linear(const std::string& prefix, std::int64_t rows, std::int64_t columns) const;
-  void forward(graph::GraphBuilder& g, std::int64_t n) const;
+   private:
+    core::TensorView weight_;
+  };
+
+  Llama(Config config, core::Safetensors file, const graph::Compute& compute, lut::Precision precision);
 
   Config config_;
   core::Safetensors file_;
   const graph::Compute* compute_;
-  graph::Weights weights_;
+  lut::Precision precision_;
+  graph::Weights weights_;  // norms and biases, f32
+  std::size_t weight_bytes_ = 0;
+  int bits_ = 16;  // of the first quantized projection
+  std::optional<Embedding> embed_tokens_;
   std::vector<Block> layers_;
-  Linear lm_head_;
+  std::optional<graph::RMSNorm> norm_;
+  std::optional<Projections> lm_head_;
 };
 
 }  // namespace lutra::text

@@ -11,7 +11,7 @@
 #include "core/npy.h"
 #include "graph/error.h"
 #include "testing.h"
-#include "text/llama.h"
+#include "text/session.h"
 
 namespace {
 
@@ -37,8 +37,8 @@ void compare(const fs::path& folder, const graph::Compute& compute) {
   const auto archive = core::read_npz((folder / "expected.npz").string());
   const auto expected = archive->at("logits").to_floats();
   const auto tokens = tokens_of(*archive);
-  const auto model = text::Llama::load(folder.string(), compute);
-  const auto actual = model->logits(tokens);
+  const auto model = text::Llama::load(folder.string(), compute, lut::Precision::exact);
+  const auto actual = text::Session(*model, 512, text::CacheType::f32).add_all_logits(tokens);
   const auto [least, most] = std::minmax_element(expected.begin(), expected.end());
   double worst = 0;
   for (size_t i = 0; i < expected.size(); ++i)
@@ -104,7 +104,7 @@ void refuse_what_does_not_add_up(const fs::path& golden, const graph::Compute& c
   const auto load = [&](const std::string& from, const std::string& to) {
     return [&golden, &compute, from, to] {
       const Damaged folder(golden, from, to);
-      text::Llama::load(folder.path(), compute);
+      text::Llama::load(folder.path(), compute, lut::Precision::exact);
     };
   };
   refused("an unknown kind of model is named", "\"wizard\"",
@@ -119,16 +119,18 @@ void refuse_what_does_not_add_up(const fs::path& golden, const graph::Compute& c
           load("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3"));
   refused("unknown rotary scaling is named", "\"yarn\"", load("\"rope_type\": \"llama3\"", "\"rope_type\": \"yarn\""));
   refused("a config that is no JSON is named", "config.json", load("{", "{{"));
-  refused("a folder that is not there is named", "config.json", [&] { text::Llama::load("/no/such/folder", compute); });
-  const auto model = text::Llama::load(golden.string(), compute);
+  refused("a folder that is not there is named", "config.json",
+          [&] { text::Llama::load("/no/such/folder", compute, lut::Precision::exact); });
+  const auto model = text::Llama::load(golden.string(), compute, lut::Precision::exact);
+  text::Session session(*model, 512, text::CacheType::f32);
   refused("a token outside the vocabulary is named", "Token 160",
-          [&] { model->logits(std::vector<std::int32_t>{1, 160}); });
-  refused("no tokens at all are refused", "not 0", [&] { model->logits({}); });
+          [&] { session.add(std::vector<std::int32_t>{1, 160}); });
+  refused("no tokens at all are refused", "not 0", [&] { session.add({}); });
   std::stop_source stopped;
   stopped.request_stop();
   bool is_cancelled = false;
   try {
-    model->logits(std::vector<std::int32_t>(200, 3), stopped.get_token());
+    session.add(std::vector<std::int32_t>(200, 3), stopped.get_token());
   } catch (const graph::GraphError& error) {
     is_cancelled = error.code() == "cancelled";
   }

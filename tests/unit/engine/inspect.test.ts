@@ -48,7 +48,7 @@ describe('a Hugging Face folder', () => {
       contextLength: 131_072,
       capabilities: ['chat'],
       hasChatTemplate: true,
-      status: 'not-yet',
+      status: 'ready',
     });
   });
 

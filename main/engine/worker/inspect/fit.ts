@@ -4,6 +4,7 @@ import { GgufInsights, readGgufFileInfo } from 'node-llama-cpp';
 import { defaultContextLimit } from '../../../../contract/chat.ts';
 import type { Fit } from '../../../../contract/models.ts';
 import type { Inspection } from '../../protocol.ts';
+import { estimateFolder } from './folder-fit.ts';
 import { readGgufHeader } from './gguf.ts';
 import type { GgufHeader } from './gguf.ts';
 
@@ -22,16 +23,24 @@ export interface FitRequest {
 
 export async function estimateFit({ path, inspection, contextLength, device }: FitRequest): Promise<Fit> {
   const length = contextLength ?? Math.min(inspection.contextLength ?? defaultContextLimit, defaultContextLimit);
-  const parts = inspection.kind === 'gguf' ? await ggufParts(path, length, device !== null) : plainParts(inspection);
+  const isOurs = inspection.kind === 'hf' && inspection.status === 'ready';
+  const parts =
+    inspection.kind === 'gguf'
+      ? await ggufParts(path, length, device !== null)
+      : isOurs
+        ? await folderParts(path, length)
+        : plainParts(inspection);
   const neededBytes = parts.weightsBytes + parts.cacheBytes + parts.overheadBytes;
-  const availableBytes = device?.freeBytes ?? freemem();
+  // Our engine's text models run on the CPU.
+  const target = isOurs ? null : device;
+  const availableBytes = target?.freeBytes ?? freemem();
   return {
     ...parts,
     verdict: verdictOf(neededBytes, availableBytes),
     neededBytes,
     availableBytes,
-    contextLength: inspection.kind === 'gguf' ? length : 0,
-    device: device?.name ?? 'CPU',
+    contextLength: inspection.kind === 'gguf' || isOurs ? length : 0,
+    device: target?.name ?? 'CPU',
   };
 }
 
@@ -83,6 +92,11 @@ async function ggufParts(path: string, contextLength: number, onGpu: boolean): P
     cacheBytes,
     overheadBytes: whole.cpuRam + whole.gpuVram - estimatedCache + processBytes,
   };
+}
+
+async function folderParts(path: string, contextLength: number): Promise<Parts> {
+  const { weightsBytes, cacheBytesPerToken } = await estimateFolder(path);
+  return { weightsBytes, cacheBytes: cacheBytesPerToken * contextLength, overheadBytes: processBytes };
 }
 
 /** Models that this version does not run yet: their weights are known, their buffers are not. */

@@ -39,6 +39,9 @@ async function readJson(path: string): Promise<Json | null> {
   return value as Json;
 }
 
+/** A folder's config.json; an empty object where there is none. Fails with `bad-file` when it is damaged. */
+export const readConfig = async (folder: string): Promise<Json> => (await readJson(join(folder, 'config.json'))) ?? {};
+
 const text = (value: unknown): string | null => (typeof value === 'string' && value !== '' ? value : null);
 const whole = (value: unknown): number | null =>
   typeof value === 'number' && Number.isSafeInteger(value) && value > 0 ? value : null;
@@ -50,7 +53,7 @@ interface Weights {
 }
 
 /** All tensors of the safetensors files in `folder`. Fails with `bad-file` when there are none, or one is damaged. */
-async function readWeights(folder: string): Promise<Weights> {
+export async function readWeights(folder: string): Promise<Weights> {
   const names = await readdir(folder);
   const index = names.find((name) => name.endsWith('.safetensors.index.json'));
   const single = names.filter((name) => name.endsWith('.safetensors')).sort();
@@ -130,7 +133,7 @@ function capabilitiesOf(config: Json): Capability[] {
 }
 
 const notYet = {
-  chat: 'This version chats with GGUF files only; safetensors models come next.',
+  chat: 'Among safetensors models Lutra runs Llama, Mistral, Qwen2 and Qwen3; others work as GGUF.',
   caption: 'Captioning comes with a later version.',
   audio: 'Audio comes with a later version.',
   embedding: 'Lutra has no use for embedding models yet.',
@@ -144,8 +147,23 @@ function notYetProblem(name: string, capability: Capability | undefined): Inspec
   };
 }
 
+/** `model_type`s that native/src/text runs. */
+const runnableTypes: ReadonlySet<string> = new Set(['llama', 'mistral', 'qwen2', 'qwen3']);
+
+/** Quantizations that stay as they are in memory; null is none at all. */
+const runnableMethods: ReadonlySet<string | null> = new Set([null, 'bitsandbytes', 'lut', 'flute', 'higgs']);
+
+function isRunnable(config: Json): boolean {
+  const quantization = object(config['quantization_config']);
+  return (
+    runnableTypes.has(text(config['model_type']) ?? '') &&
+    runnableMethods.has(text(quantization['quant_method'])) &&
+    quantization['load_in_8bit'] !== true
+  );
+}
+
 export async function inspectHfFolder(folder: string): Promise<Inspection> {
-  const config = (await readJson(join(folder, 'config.json'))) ?? {};
+  const config = await readConfig(folder);
   const weights = await readWeights(folder);
   const tokenizer = await readJson(join(folder, 'tokenizer_config.json'));
   const hasTemplateFile = (await stat(join(folder, 'chat_template.jinja')).catch(() => null)) !== null;
@@ -166,8 +184,9 @@ export async function inspectHfFolder(folder: string): Promise<Inspection> {
     capabilities,
     hasChatTemplate:
       hasTemplateFile || text(tokenizer?.['chat_template']) !== null || Array.isArray(tokenizer?.['chat_template']),
-    status: 'not-yet',
-    problem: notYetProblem(basename(folder), capabilities[0]),
+    ...(capabilities[0] === 'chat' && isRunnable(config)
+      ? { status: 'ready' as const, problem: null }
+      : { status: 'not-yet' as const, problem: notYetProblem(basename(folder), capabilities[0]) }),
   };
 }
 

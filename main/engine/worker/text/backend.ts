@@ -1,0 +1,189 @@
+/** Language models from Hugging Face folders, run by our own engine: one model and one session, kept between turns. */
+import { freemem } from 'node:os';
+import { defaultContextLimit } from '../../../../contract/chat.ts';
+import { LutraError } from '../../../../contract/errors.ts';
+import type { AnswerRequest } from '../../protocol.ts';
+import { generateEvents } from '../../addon.ts';
+import type { Addon, TextModel } from '../../addon.ts';
+import type { AnswerQueue } from '../answer-queue.ts';
+import { outOfMemory, recentSpeed, smallestAnswerTokens, tooLong } from '../chat-backend.ts';
+import type { ChatBackend, LoadedModel } from '../chat-backend.ts';
+import { estimateFolder } from '../inspect/folder-fit.ts';
+import { ThoughtQuoter, ThoughtTags, withoutThoughts } from '../thoughts.ts';
+import { loadTemplate } from './template.ts';
+import type { ChatMessage, ChatTemplate } from './template.ts';
+import { loadTokenizer } from './tokenizer.ts';
+import type { PromptPart, TextTokenizer } from './tokenizer.ts';
+
+interface Loaded {
+  readonly path: string;
+  readonly name: string;
+  readonly key: string;
+  readonly model: TextModel;
+  readonly tokenizer: TextTokenizer;
+  readonly template: ChatTemplate;
+}
+
+export class FolderBackend implements ChatBackend {
+  readonly #addon: () => Promise<Addon>;
+  #loaded: Loaded | null = null;
+
+  constructor(addon: () => Promise<Addon>) {
+    this.#addon = addon;
+  }
+
+  loadedModel(): LoadedModel | null {
+    if (this.#loaded === null) return null;
+    const { path, name, model } = this.#loaded;
+    const { kernel, weightBytes, cacheBytes, contextSize } = model.info();
+    return { path, name, device: 'CPU', kernel, memoryBytes: weightBytes + cacheBytes, contextSize };
+  }
+
+  async measure({
+    modelPath,
+    systemPrompt,
+    history,
+  }: Pick<AnswerRequest, 'modelPath' | 'systemPrompt' | 'history'>): Promise<{
+    tokens: number;
+    contextSize: number;
+  } | null> {
+    const loaded = this.#loaded;
+    if (loaded === null || loaded.path !== modelPath) return null;
+    const parts = await loaded.template.render(chatMessages(systemPrompt, history));
+    return { tokens: loaded.tokenizer.encodePrompt(parts).length, contextSize: loaded.model.info().contextSize };
+  }
+
+  async carryOut(request: AnswerRequest, signal: AbortSignal, queue: AnswerQueue): Promise<void> {
+    const begunAt = performance.now();
+    const { model, tokenizer, template } = await this.#load(request, signal, queue);
+    const parts = await template.render(chatMessages(request.systemPrompt, request.history));
+    const prompt = tokenizer.encodePrompt(parts);
+    const { contextSize } = model.info();
+    if (prompt.length + smallestAnswerTokens > contextSize) throw tooLong(prompt.length, contextSize);
+
+    const { sampler } = request;
+    const room = contextSize - prompt.length;
+    const stream = tokenizer.stream();
+    const tags = new ThoughtTags(endsInThought(parts));
+    const quoter = new ThoughtQuoter();
+    const times: number[] = [];
+    const give = (pieces: ReturnType<ThoughtTags['add']>): void => {
+      const text = pieces.map((piece) => quoter.add(piece.isThought, piece.text)).join('');
+      if (text !== '') queue.push({ type: 'delta', text, tokensPerSecond: recentSpeed(times) });
+    };
+    const readingSince = performance.now();
+    queue.push({ type: 'stage', stage: { stage: 'reading', fraction: null, etaSeconds: null } });
+    const stop = (): void => model.stop();
+    signal.addEventListener('abort', stop, { once: true });
+    try {
+      const work = model.generate(
+        {
+          prompt: Int32Array.from(prompt),
+          endIds: Int32Array.from(tokenizer.endIds),
+          maxTokens: Math.min(sampler.maxTokens ?? room, room),
+          temperature: sampler.temperature,
+          topK: sampler.topK,
+          topP: sampler.topP,
+          minP: sampler.minP,
+          repeatPenalty: sampler.repeatPenalty,
+          seed: request.seed,
+        },
+        (kind, value) => {
+          if (kind === generateEvents.reading) {
+            const fraction = Math.min(1, value / prompt.length);
+            const elapsed = (performance.now() - readingSince) / 1000;
+            const etaSeconds = fraction > 0.05 ? (elapsed / fraction) * (1 - fraction) : null;
+            queue.push({ type: 'stage', stage: { stage: 'reading', fraction, etaSeconds } });
+            return;
+          }
+          times.push(performance.now());
+          give(tags.add(stream.add(value)));
+        },
+      );
+      if (signal.aborted) model.stop();
+      const { cachedTokens, generatedTokens, reason } = await work;
+      give(tags.add(stream.end()));
+      give(tags.end());
+      const rest = quoter.end();
+      if (rest !== '') queue.push({ type: 'delta', text: rest, tokensPerSecond: recentSpeed(times) });
+      const [firstAt, lastAt] = [times[0], times.at(-1)];
+      const spanMs = firstAt === undefined || lastAt === undefined ? 0 : lastAt - firstAt;
+      const isFull = reason === 'length' && (sampler.maxTokens === null || sampler.maxTokens > room);
+      queue.push({
+        type: 'done',
+        stats: {
+          promptTokens: prompt.length,
+          cachedTokens,
+          generatedTokens,
+          timeToFirstTokenMs: (firstAt ?? performance.now()) - begunAt,
+          tokensPerSecond: spanMs > 0 ? ((generatedTokens - 1) * 1000) / spanMs : 0,
+          stopReason: isFull ? 'context-full' : reason,
+          contextUsed: Math.min(contextSize, model.info().usedTokens),
+          contextSize,
+          seed: request.seed,
+        },
+      });
+    } finally {
+      signal.removeEventListener('abort', stop);
+    }
+  }
+
+  async drop(): Promise<void> {
+    const loaded = this.#loaded;
+    this.#loaded = null;
+    loaded?.template.dispose();
+    loaded?.model.close();
+  }
+
+  async #load(request: AnswerRequest, signal: AbortSignal, queue: AnswerQueue): Promise<Loaded> {
+    const { modelPath, contextSize, compute } = request;
+    const key = JSON.stringify([modelPath, contextSize, compute.threads]);
+    if (this.#loaded?.key === key) return this.#loaded;
+    queue.push({ type: 'stage', stage: { stage: 'loading', fraction: 0, etaSeconds: null } });
+    await this.drop();
+    const estimate = await estimateFolder(modelPath);
+    const wanted = contextSize ?? Math.min(estimate.contextLength, defaultContextLimit);
+    // A context that was asked for is kept free; otherwise the cache grows as the chat does.
+    const cacheBytes = contextSize === null ? 0 : estimate.cacheBytesPerToken * wanted;
+    if (estimate.weightsBytes + cacheBytes > freemem()) throw outOfMemory(request);
+    const tokenizer = await loadTokenizer(modelPath, estimate.vocabSize);
+    const template = await loadTemplate(modelPath, tokenizer);
+    const addon = await this.#addon();
+    signal.throwIfAborted();
+    const begunAt = performance.now();
+    const stop = (): void => addon.stopLoading();
+    signal.addEventListener('abort', stop, { once: true });
+    try {
+      const model = await addon.loadTextModel(
+        { folder: modelPath, threads: compute.threads ?? 0, precision: 'fast', cacheType: 'f16', contextSize: wanted },
+        (done, total) => {
+          const fraction = total === 0 ? 0 : done / total;
+          const elapsed = (performance.now() - begunAt) / 1000;
+          const etaSeconds = fraction > 0.05 ? (elapsed / fraction) * (1 - fraction) : null;
+          queue.push({ type: 'stage', stage: { stage: 'loading', fraction, etaSeconds } });
+        },
+      );
+      this.#loaded = { path: modelPath, name: request.modelName, key, model, tokenizer, template };
+      return this.#loaded;
+    } catch (thrown) {
+      template.dispose();
+      if (signal.aborted) throw new LutraError({ code: 'cancelled', message: 'Cancelled.' }, { cause: thrown });
+      throw thrown;
+    } finally {
+      signal.removeEventListener('abort', stop);
+    }
+  }
+}
+
+function chatMessages(systemPrompt: string, history: AnswerRequest['history']): ChatMessage[] {
+  const system: ChatMessage[] = systemPrompt.trim() === '' ? [] : [{ role: 'system', content: systemPrompt }];
+  return [
+    ...system,
+    ...history.map(({ role, text }): ChatMessage => ({
+      role,
+      content: role === 'user' ? text : withoutThoughts(text),
+    })),
+  ];
+}
+
+const endsInThought = (parts: readonly PromptPart[]): boolean => /<think>\s*$/.test(parts.at(-1)?.text ?? '');

@@ -1,0 +1,333 @@
+#include "addon/text_model.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <stop_token>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "addon/edge.h"
+#include "addon/task.h"
+#include "graph/device.h"
+#include "text/sampler.h"
+#include "text/session.h"
+
+namespace lutra::addon {
+namespace {
+
+using graph::GraphError;
+
+/// A loaded model with its session; shared with the thread that works on it.
+struct Loaded {
+  std::unique_ptr<graph::Compute> compute;
+  std::unique_ptr<text::Llama> model;
+  std::unique_ptr<text::Session> session;
+  std::mutex busy;
+};
+
+lut::Precision precision_of(const Napi::Object& options) {
+  return field<std::string>(options, "precision") == "exact" ? lut::Precision::exact : lut::Precision::fast;
+}
+
+text::CacheType cache_type_of(const Napi::Object& options) {
+  const auto name = field<std::string>(options, "cacheType");
+  if (name == "f32") return text::CacheType::f32;
+  return name == "q8" ? text::CacheType::q8 : text::CacheType::f16;
+}
+
+std::shared_ptr<Loaded> load(const graph::Ggml& ggml, const std::string& folder, int threads, lut::Precision precision,
+                             const core::Progress& progress) {
+  auto loaded = std::make_shared<Loaded>();
+  const int usable = static_cast<int>(core::usable_cores());
+  loaded->compute = std::make_unique<graph::Compute>(ggml, ggml.cpu_device(), threads > 0 ? threads : usable);
+  loaded->model = text::Llama::load(folder, *loaded->compute, precision, progress);
+  return loaded;
+}
+
+class TextModel : public Napi::ObjectWrap<TextModel> {
+ public:
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(env, "TextModel",
+                       {InstanceMethod<&TextModel::info>("info"), InstanceMethod<&TextModel::generate>("generate"),
+                        InstanceMethod<&TextModel::stop>("stop"), InstanceMethod<&TextModel::close>("close")});
+  }
+
+  explicit TextModel(const Napi::CallbackInfo& info) : Napi::ObjectWrap<TextModel>(info) {}
+  void hold(std::shared_ptr<Loaded> loaded) { loaded_ = std::move(loaded); }
+
+ private:
+  [[nodiscard]] Loaded& loaded() const {
+    if (!loaded_) throw GraphError("internal", "The model is closed.");
+    return *loaded_;
+  }
+
+  Napi::Value info(const Napi::CallbackInfo& call) {
+    return at_the_edge(call.Env(), [&]() -> Napi::Value {
+      const Loaded& now = loaded();
+      auto result = Napi::Object::New(call.Env());
+      result.Set("vocabSize", static_cast<double>(now.model->config().vocab_size));
+      result.Set("kernel", now.model->kernel());
+      result.Set("weightBytes", static_cast<double>(now.model->weight_bytes()));
+      result.Set("cacheBytes", static_cast<double>(now.session->cache_bytes()));
+      result.Set("contextSize", static_cast<double>(now.session->context_size()));
+      result.Set("usedTokens", static_cast<double>(now.session->tokens().size()));
+      return result;
+    });
+  }
+
+  /// generate({prompt, endIds, maxTokens, temperature, topK, topP, minP, repeatPenalty, seed}, listener(kind, value))
+  Napi::Value generate(const Napi::CallbackInfo& call) {
+    return at_the_edge(call.Env(), [&]() -> Napi::Value {
+      if (call.Length() < 2 || !call[0].IsObject() || !call[1].IsFunction())
+        throw GraphError("bad-input", "generate() takes an object and a function.");
+      const auto options = call[0].As<Napi::Object>();
+      auto prompt = field<std::vector<std::int32_t>>(options, "prompt");
+      auto end_ids = field<std::vector<std::int32_t>>(options, "endIds");
+      const auto most = static_cast<std::int64_t>(field<double>(options, "maxTokens"));
+      text::SamplerOptions sampler;
+      sampler.temperature = static_cast<float>(field<double>(options, "temperature"));
+      sampler.top_k = static_cast<std::int32_t>(field<double>(options, "topK"));
+      sampler.top_p = static_cast<float>(field<double>(options, "topP"));
+      sampler.min_p = static_cast<float>(field<double>(options, "minP"));
+      sampler.repeat_penalty = static_cast<float>(field<double>(options, "repeatPenalty"));
+      sampler.seed = static_cast<std::uint32_t>(field<double>(options, "seed"));
+      static_cast<void>(loaded());
+      stop_ = std::stop_source();
+      return Task::start(call.Env(), call[1].As<Napi::Function>(), stop_.get_token(),
+                         [held = loaded_, prompt = std::move(prompt), end_ids = std::move(end_ids), most, sampler](
+                             const std::stop_token& stop, const Task::Tell& tell) {
+                           return answer(*held, prompt, end_ids, most, sampler, stop, tell);
+                         });
+    });
+  }
+
+  enum Event { reading = 0, token = 1 };
+
+  static Finish answer(Loaded& now, const std::vector<std::int32_t>& prompt, const std::vector<std::int32_t>& end_ids,
+                       std::int64_t most, const text::SamplerOptions& options, const std::stop_token& stop,
+                       const Task::Tell& tell) {
+    const std::lock_guard lock(now.busy);
+    text::Session& session = *now.session;
+    const std::int64_t cached = session.keep_prefix(prompt);
+    std::int64_t generated = 0;
+    const char* reason = "length";
+    try {
+      const auto added = std::span(prompt).subspan(static_cast<size_t>(cached));
+      std::span<const float> logits =
+          session.add(added, stop, [&](std::int64_t done) { tell(reading, static_cast<double>(cached + done)); });
+      text::Sampler sampler(options);
+      while (generated < most) {
+        const std::int32_t next = sampler.draw(logits, session.tokens());
+        if (std::find(end_ids.begin(), end_ids.end(), next) != end_ids.end()) {
+          reason = "end";
+          break;
+        }
+        ++generated;
+        tell(token, next);
+        if (static_cast<std::int64_t>(session.tokens().size()) >= session.context_size()) {
+          reason = "context-full";
+          break;
+        }
+        if (generated < most) logits = session.add(std::span(&next, 1), stop);
+      }
+    } catch (const GraphError& error) {
+      if (error.code() != "cancelled") throw;
+      reason = "stopped";
+    }
+    return [cached, generated, reason](Napi::Env env) {
+      auto result = Napi::Object::New(env);
+      result.Set("cachedTokens", static_cast<double>(cached));
+      result.Set("generatedTokens", static_cast<double>(generated));
+      result.Set("reason", reason);
+      return result;
+    };
+  }
+
+  Napi::Value stop(const Napi::CallbackInfo& call) {
+    stop_.request_stop();
+    return call.Env().Undefined();
+  }
+
+  Napi::Value close(const Napi::CallbackInfo& call) {
+    stop_.request_stop();
+    loaded_.reset();
+    return call.Env().Undefined();
+  }
+
+  std::shared_ptr<Loaded> loaded_;
+  std::stop_source stop_;
+};
+
+struct LoadRequest {
+  std::string folder;
+  int threads;
+  lut::Precision precision;
+};
+
+LoadRequest load_request(const Napi::CallbackInfo& call) {
+  if (call.Length() < 2 || !call[0].IsObject() || !call[1].IsFunction())
+    throw GraphError("bad-input", "An object and a function are expected.");
+  const auto options = call[0].As<Napi::Object>();
+  return {field<std::string>(options, "folder"), static_cast<int>(field<double>(options, "threads")),
+          precision_of(options)};
+}
+
+/// One model is loaded at a time.
+std::stop_source& loading() {
+  static std::stop_source source;
+  return source;
+}
+
+/// loadTextModel({folder, threads, precision, cacheType, contextSize}, listener(doneBytes, totalBytes))
+Napi::Value load_text_model(const Napi::CallbackInfo& call) {
+  return at_the_edge(call.Env(), [&]() -> Napi::Value {
+    const LoadRequest request = load_request(call);
+    const auto options = call[0].As<Napi::Object>();
+    const auto cache_type = cache_type_of(options);
+    const auto context_size = static_cast<std::int64_t>(field<double>(options, "contextSize"));
+    const graph::Ggml& ggml = graph::Ggml::instance();
+    auto* make = call.Env().GetInstanceData<Napi::FunctionReference>();
+    loading() = std::stop_source();
+    return Task::start(
+        call.Env(), call[1].As<Napi::Function>(), loading().get_token(),
+        [request, cache_type, context_size, &ggml, make](const std::stop_token& stop, const Task::Tell& tell) {
+          const core::Progress progress(stop, [&](std::uint64_t done, std::uint64_t total) {
+            tell(static_cast<double>(done), static_cast<double>(total));
+          });
+          auto loaded = load(ggml, request.folder, request.threads, request.precision, progress);
+          const std::int64_t longest = loaded->model->config().max_position_embeddings;
+          loaded->session =
+              std::make_unique<text::Session>(*loaded->model, std::min(context_size, longest), cache_type);
+          return Finish([loaded, make](Napi::Env) -> Napi::Value {
+            const Napi::Object object = make->New({});
+            TextModel::Unwrap(object)->hold(loaded);
+            return object;
+          });
+        });
+  });
+}
+
+Napi::Value stop_loading(const Napi::CallbackInfo& call) {
+  loading().request_stop();
+  return call.Env().Undefined();
+}
+
+std::stop_source& evaluating() {
+  static std::stop_source source;
+  return source;
+}
+
+Napi::Value stop_evaluating(const Napi::CallbackInfo& call) {
+  evaluating().request_stop();
+  return call.Env().Undefined();
+}
+
+/// The same for a whole text at once: no session is kept.
+std::shared_ptr<Loaded> load_for_evaluation(const LoadRequest& request, const std::stop_token& stop,
+                                            std::int64_t tokens) {
+  auto loaded = load(graph::Ggml::instance(), request.folder, request.threads, request.precision, core::Progress(stop));
+  const std::int64_t longest = loaded->model->config().max_position_embeddings;
+  const auto type = request.precision == lut::Precision::exact ? text::CacheType::f32 : text::CacheType::f16;
+  loaded->session = std::make_unique<text::Session>(*loaded->model, std::min(tokens, longest), type);
+  return loaded;
+}
+
+/// evalLogits({folder, threads, precision, tokens}, listener): the logits of every position.
+Napi::Value eval_logits(const Napi::CallbackInfo& call) {
+  return at_the_edge(call.Env(), [&]() -> Napi::Value {
+    const LoadRequest request = load_request(call);
+    auto tokens = field<std::vector<std::int32_t>>(call[0].As<Napi::Object>(), "tokens");
+    return Task::start(
+        call.Env(), call[1].As<Napi::Function>(), {},
+        [request, tokens = std::move(tokens)](const std::stop_token& stop, const Task::Tell&) {
+          const auto loaded = load_for_evaluation(request, stop, static_cast<std::int64_t>(tokens.size()));
+          auto logits = std::make_shared<std::vector<float>>(loaded->session->add_all_logits(tokens, stop));
+          const auto vocab_size = static_cast<double>(loaded->model->config().vocab_size);
+          return Finish([logits, vocab_size](Napi::Env env) -> Napi::Value {
+            auto array = Napi::Float32Array::New(env, logits->size());
+            std::copy(logits->begin(), logits->end(), array.Data());
+            auto result = Napi::Object::New(env);
+            result.Set("logits", array);
+            result.Set("vocabSize", vocab_size);
+            return result;
+          });
+        });
+  });
+}
+
+/// -log p of each next token, in nats, summed over rows of logits.
+double surprise(std::span<const float> logits, std::int64_t width, std::span<const std::int32_t> next) {
+  double total = 0;
+  for (size_t i = 0; i < next.size(); ++i) {
+    const auto row = logits.subspan(i * static_cast<size_t>(width), static_cast<size_t>(width));
+    const float top = *std::max_element(row.begin(), row.end());
+    double sum = 0;
+    for (const float value : row) sum += std::exp(static_cast<double>(value - top));
+    total += std::log(sum) - static_cast<double>(row[static_cast<size_t>(next[i])] - top);
+  }
+  return total;
+}
+
+/// evalPerplexity({folder, threads, precision, tokens, windowTokens}, listener(done, total)): windows one after the
+/// other, each begun afresh; every token but a window's first is judged.
+Napi::Value eval_perplexity(const Napi::CallbackInfo& call) {
+  return at_the_edge(call.Env(), [&]() -> Napi::Value {
+    const LoadRequest request = load_request(call);
+    const auto options = call[0].As<Napi::Object>();
+    auto tokens = field<std::vector<std::int32_t>>(options, "tokens");
+    const auto window = static_cast<std::int64_t>(field<double>(options, "windowTokens"));
+    if (tokens.size() < 2 || window < 2)
+      throw GraphError("bad-input", "The text is too short to be judged.", {}, "text");
+    evaluating() = std::stop_source();
+    return Task::start(
+        call.Env(), call[1].As<Napi::Function>(), evaluating().get_token(),
+        [request, window, tokens = std::move(tokens)](const std::stop_token& stop, const Task::Tell& tell) {
+          const auto loaded = load_for_evaluation(request, stop, window);
+          const std::int64_t step = loaded->session->context_size();
+          const std::int64_t width = loaded->model->config().vocab_size;
+          constexpr size_t piece = 64;
+          double total = 0;
+          double judged = 0;
+          for (size_t first = 0; first + 1 < tokens.size(); first += static_cast<size_t>(step)) {
+            static_cast<void>(loaded->session->keep_prefix({}));
+            const size_t end = std::min(tokens.size(), first + static_cast<size_t>(step));
+            for (size_t at = first; at < end; at += piece) {
+              const size_t count = std::min(piece, end - at);
+              const auto logits = loaded->session->add_all_logits(std::span(tokens).subspan(at, count), stop);
+              const size_t known = std::min(count, end - at - 1);  // nothing follows a window's last
+              total += surprise(logits, width, std::span(tokens).subspan(at + 1, known));
+              judged += static_cast<double>(known);
+              tell(static_cast<double>(at + count), static_cast<double>(tokens.size()));
+            }
+          }
+          const std::string kernel = loaded->model->kernel();
+          return Finish([total, judged, kernel](Napi::Env env) -> Napi::Value {
+            auto result = Napi::Object::New(env);
+            result.Set("perplexity", std::exp(total / judged));
+            result.Set("tokens", judged);
+            result.Set("kernel", kernel);
+            return result;
+          });
+        });
+  });
+}
+
+}  // namespace
+
+void export_text_model(Napi::Env env, Napi::Object exports) {
+  auto make = std::make_unique<Napi::FunctionReference>(Napi::Persistent(TextModel::define(env)));
+  env.SetInstanceData(make.release());  // freed by Node with the environment
+  exports.Set("loadTextModel", Napi::Function::New(env, load_text_model, "loadTextModel"));
+  exports.Set("stopLoading", Napi::Function::New(env, stop_loading, "stopLoading"));
+  exports.Set("evalLogits", Napi::Function::New(env, eval_logits, "evalLogits"));
+  exports.Set("stopEvaluating", Napi::Function::New(env, stop_evaluating, "stopEvaluating"));
+  exports.Set("evalPerplexity", Napi::Function::New(env, eval_perplexity, "evalPerplexity"));
+}
+
+}  // namespace lutra::addon

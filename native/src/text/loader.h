@@ -1,0 +1,50 @@
+#pragma once
+#include <utility>
+
+#include "core/result.h"
+#include "graph/error.h"
+#include "lut/flute.h"
+#include "lut/formats.h"
+#include "text/llama.h"
+
+namespace lutra::text {
+
+[[noreturn]] inline void refuse(const core::Error& error) {
+  throw graph::GraphError(error.code, error.message, error.hint, error.subject);
+}
+
+/// The value, or the error thrown.
+template <typename Value>
+Value need(core::Result<Value> result) {
+  if (!result) refuse(result.error());
+  return std::move(result).value();
+}
+
+/// Fills a model from its checkpoint, tensor by tensor, and lets go of the file's pages as it goes.
+class Llama::Loader {
+ public:
+  Loader(Llama& model, std::string folder, const core::Progress& progress);
+  void load();
+
+ private:
+  void read_vectors();
+  [[nodiscard]] graph::RMSNorm norm(const std::string& prefix, std::int64_t length) const;
+  [[nodiscard]] graph::Tensor head_norm(const std::string& prefix) const;
+  [[nodiscard]] Projections::Part part(const std::string& prefix, std::int64_t rows, std::int64_t columns);
+  [[nodiscard]] lut::LutMatrix quantized(lut::Storage storage, const std::string& prefix, std::int64_t rows,
+                                         std::int64_t columns);
+  template <typename... Parts>
+  [[nodiscard]] Projections projections(Parts... parts);
+  void let_go(const std::string& prefix);
+
+  Llama* model_;
+  const core::Progress* progress_;
+  core::ThreadPool threads_;
+  std::string folder_;
+  std::optional<lut::FluteConfig> flute_;
+  std::optional<lut::HiggsConfig> higgs_;
+  std::uint64_t done_bytes_ = 0;
+  std::uint64_t total_bytes_ = 0;
+};
+
+}  // namespace lutra::text

@@ -1,0 +1,115 @@
+#include "text/session.h"
+
+#include <algorithm>
+
+#include "graph/error.h"
+
+namespace lutra::text {
+
+using graph::GraphError;
+
+namespace {
+
+/// Tokens of one graph: enough for the products to reach their speed, few enough to stop within a second.
+constexpr std::int64_t piece_tokens = 256;
+/// Where every position's logits are wanted, they take memory.
+constexpr std::int64_t all_logits_tokens = 64;
+
+}  // namespace
+
+Session::Session(Llama& model, std::int64_t context_size, CacheType cache_type)
+    : model_(&model),
+      context_size_(context_size),
+      cache_(model.config(), cache_type),
+      layers_(model.attention_over(cache_, step_)) {}
+
+std::int64_t Session::keep_prefix(std::span<const std::int32_t> tokens) {
+  const auto [here, there] = std::mismatch(tokens_.begin(), tokens_.end(), tokens.begin(), tokens.end());
+  auto same = static_cast<std::int64_t>(here - tokens_.begin());
+  same = std::min(same, std::max<std::int64_t>(0, static_cast<std::int64_t>(tokens.size()) - 1));
+  tokens_.resize(static_cast<size_t>(same));
+  return same;
+}
+
+void Session::check(std::span<const std::int32_t> tokens) const {
+  const auto whole = static_cast<std::int64_t>(tokens_.size() + tokens.size());
+  if (tokens.empty() || whole > context_size_) {
+    throw GraphError(
+        "bad-input",
+        "The context holds 1 to " + std::to_string(context_size_) + " tokens, not " + std::to_string(whole) + ".",
+        "Shorten the text, or raise the context size.", "tokens");
+  }
+  const std::int64_t vocab_size = model_->config().vocab_size;
+  for (const std::int32_t token : tokens) {
+    if (token < 0 || token >= vocab_size) {
+      throw GraphError(
+          "bad-input",
+          "Token " + std::to_string(token) + " is not in the vocabulary of " + std::to_string(vocab_size) + ".", "",
+          "tokens");
+    }
+  }
+}
+
+Session::Graph& Session::graph_of(std::int64_t n, bool all_logits) {
+  Graph& graph = n == 1 && !all_logits ? one_ : piece_;
+  if (graph.runner && graph.n == n && graph.all_logits == all_logits) return graph;
+  constexpr size_t nodes_per_layer = 96;
+  graph.runner = std::make_unique<graph::Runner>(
+      model_->compute(), 64 + nodes_per_layer * static_cast<size_t>(model_->config().num_hidden_layers));
+  graph.runner->build([&](graph::GraphBuilder& g) { model_->forward(g, n, layers_, all_logits, tap_); });
+  graph.n = n;
+  graph.all_logits = all_logits;
+  return graph;
+}
+
+std::vector<float> Session::run(std::span<const std::int32_t> tokens, bool all_logits, const std::stop_token& stop) {
+  const auto n = static_cast<std::int64_t>(tokens.size());
+  const auto first = static_cast<std::int64_t>(tokens_.size());
+  try {
+    cache_.reserve(first + n);
+  } catch (const std::bad_alloc&) {
+    throw GraphError("out-of-memory", "There is no memory for " + std::to_string(first + n) + " tokens of context.",
+                     "Lower the context size, or close other programs.");
+  }
+  step_.first = first;
+  step_.turn(model_->config(), first, n);
+  graph::Runner& runner = *graph_of(n, all_logits).runner;
+  runner.set("ids", std::as_bytes(tokens));
+  runner.compute(stop);
+  tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
+  return runner.get("logits");
+}
+
+std::span<const float> Session::add(std::span<const std::int32_t> tokens, const std::stop_token& stop,
+                                    const std::function<void(std::int64_t)>& tell) {
+  check(tokens);
+  std::int64_t done = 0;
+  while (done < static_cast<std::int64_t>(tokens.size())) {
+    const std::int64_t n = std::min(piece_tokens, static_cast<std::int64_t>(tokens.size()) - done);
+    logits_ = run(tokens.subspan(static_cast<size_t>(done), static_cast<size_t>(n)), false, stop);
+    done += n;
+    if (tell) tell(done);
+  }
+  return logits_;
+}
+
+std::vector<float> Session::add_all_logits(std::span<const std::int32_t> tokens, const std::stop_token& stop) {
+  check(tokens);
+  std::vector<float> all;
+  all.reserve(tokens.size() * static_cast<size_t>(model_->config().vocab_size));
+  for (size_t done = 0; done < tokens.size();) {
+    const size_t n = std::min(static_cast<size_t>(all_logits_tokens), tokens.size() - done);
+    const auto piece = run(tokens.subspan(done, n), true, stop);
+    all.insert(all.end(), piece.begin(), piece.end());
+    done += n;
+  }
+  return all;
+}
+
+void Session::set_tap(ResidualTap tap) {
+  tap_ = std::move(tap);
+  one_ = {};
+  piece_ = {};
+}
+
+}  // namespace lutra::text
