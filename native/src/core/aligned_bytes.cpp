@@ -28,7 +28,12 @@ AlignedBytes::AlignedBytes(std::size_t size) : size_(size) {
   // Weights are read from end to end for every token: fewer pages, fewer misses. A wish; it may be refused.
   if (size >= large_page) static_cast<void>(madvise(bytes_.get(), whole, MADV_HUGEPAGE));
 #endif
-  std::memset(bytes_.get(), 0, whole);
+}
+
+AlignedBytes AlignedBytes::zeroed(std::size_t size) {
+  AlignedBytes result(size);
+  if (size > 0) std::memset(result.data(), 0, size);
+  return result;
 }
 
 }  // namespace lutra::core

@@ -6,12 +6,13 @@
 
 namespace lutra::core {
 
-/// Zeroed memory that begins at a cache line; large ones ask the system for large pages.
+/// Memory that begins at a cache line and holds anything at first; large ones ask the system for large pages.
 class AlignedBytes {
  public:
   AlignedBytes() = default;
   /// Throws `std::bad_alloc`.
   explicit AlignedBytes(std::size_t size);
+  static AlignedBytes zeroed(std::size_t size);
 
   [[nodiscard]] std::uint8_t* data() { return bytes_.get(); }
   [[nodiscard]] const std::uint8_t* data() const { return bytes_.get(); }

@@ -172,9 +172,8 @@ Result<LutMatrix> read_lut(const Safetensors& file, const std::string& prefix, s
   const auto codes = file.get(weight + ".lut_codes", code_shape);
   if (!codes) return codes.error();
   if (codes->dtype != Dtype::u8) return wrong(weight + ".lut_codes", "is not of type U8");
-  matrix.codes.resize(codes->bytes.size());
-  for (std::size_t i = 0; i < matrix.codes.size(); ++i)
-    matrix.codes[i] = std::to_integer<std::uint8_t>(codes->bytes[i]);
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(codes->bytes.data());
+  matrix.codes.assign(bytes, bytes + codes->bytes.size());
   auto scales = floats(file, weight + ".lut_scales", rows * matrix.groups_per_row());
   if (!scales) return scales.error();
   matrix.scales = std::move(*scales);

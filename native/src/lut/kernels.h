@@ -26,6 +26,8 @@ struct Kernels {
   /// Two row blocks of `expand`, one after the other; `out` takes (tokens, 32).
   void (*multiply_panels)(const PackedMatrix& matrix, Precision precision, std::int64_t row_block, const void* panels,
                           const TokenBytes* x, std::int64_t stride, int tokens, float* out);
+  /// target = silu(gates) * values; `target` may be either of them.
+  void (*gate)(const float* gates, const float* values, float* target, std::int64_t count);
   /// The plain dot product of two rows of f32.
   float (*dot)(const float* a, const float* b, std::int64_t count);
 };

@@ -1,6 +1,7 @@
 #include "lut/packed_matrix.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <numeric>
@@ -14,6 +15,7 @@ constexpr std::int64_t lanes = 16;
 constexpr std::int64_t run = 32;  // inputs that are packed together
 constexpr std::int64_t vector_bytes = 64;
 constexpr std::int64_t vectors = run / 4;
+constexpr std::int64_t q8_group = 32;
 
 std::int64_t round_up(std::int64_t value, std::int64_t unit) { return (value + unit - 1) / unit * unit; }
 
@@ -100,6 +102,10 @@ void spread(const BlockLayout& layout, const Value* row, Value* padded) {
 }
 
 bool fits_half(float value, bool exactly) {
+  // Most scales come from f16: nothing in the lower bits, and an exponent that f16 has.
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  const std::uint32_t exponent = bits >> 23 & 0xFFU;
+  if ((bits & 0x1FFFU) == 0 && exponent >= 113 && exponent <= 142) return true;
   const float back = core::f16_to_f32(core::f32_to_f16(value));
   if (exactly) return back == value;
   constexpr float least_relative_error = 1e-3F;  // subnormals lose more
@@ -123,6 +129,27 @@ void round_table(PackedMatrix& matrix) {
     else
       matrix.byte_scales.assign(lanes, scale);
   }
+}
+
+/// Signed bytes of a group, and their scale in f16.
+std::uint16_t round_group(const float* values, std::uint8_t* target) {
+  constexpr float largest = 127;
+  // Magnitudes of floats are ordered as their bits are; whole numbers make this loop vector code.
+  std::int32_t most_bits = 0;
+  for (std::int64_t i = 0; i < q8_group; ++i) {
+    const std::int32_t bits = std::bit_cast<std::int32_t>(values[i]) & 0x7FFFFFFF;
+    most_bits = std::max(most_bits, bits);
+  }
+  const std::uint16_t stored = core::f32_to_f16(std::bit_cast<float>(most_bits) / largest);
+  const float scale = core::f16_to_f32(stored);
+  const float inverse = scale > 0 ? 1 / scale : 0;
+  for (std::int64_t i = 0; i < q8_group; ++i) {
+    // Adding 1.5 * 2^23 rounds to a whole number, ties to even, in the lowest bits.
+    constexpr float magic = 12582912.0F;
+    const float bounded = std::clamp(values[i] * inverse, -largest, largest);
+    target[i] = static_cast<std::uint8_t>(std::bit_cast<std::int32_t>(bounded + magic) - 0x4B400000);
+  }
+  return stored;
 }
 
 }  // namespace
@@ -196,8 +223,7 @@ PackedMatrix pack(const LutMatrix& matrix, Precision precision, core::ThreadPool
 }
 
 PackedMatrix pack_q8(const core::TensorView& weight, core::ThreadPool& threads) {
-  constexpr std::int64_t group = 32;
-  constexpr float largest = 127;
+  constexpr std::int64_t group = q8_group;
   PackedMatrix packed;
   packed.rows = weight.shape[0];
   packed.columns = weight.shape[1];
@@ -219,17 +245,8 @@ PackedMatrix pack_q8(const core::TensorView& weight, core::ThreadPool& threads) 
         core::to_f32(weight.dtype, weight.bytes.subspan(row * row_bytes, row_bytes),
                      std::span(values).first(static_cast<std::size_t>(packed.columns)));
         for (std::int64_t g = 0; g < groups; ++g) {
-          const float* from = values.data() + g * group;
-          float most = 0;
-          for (std::int64_t i = 0; i < group; ++i) most = std::max(most, std::abs(from[i]));
-          const float scale = core::f16_to_f32(core::f32_to_f16(most / largest));
-          const float inverse = scale > 0 ? 1 / scale : 0;
-          std::uint8_t* to = rows.data() + lane * padded + g * group;
-          for (std::int64_t i = 0; i < group; ++i) {
-            const float rounded = std::nearbyint(std::clamp(from[i] * inverse, -largest, largest));
-            to[i] = static_cast<std::uint8_t>(static_cast<std::int8_t>(rounded));
-          }
-          packed.half_scales[static_cast<std::size_t>((block * groups + g) * lanes + lane)] = core::f32_to_f16(scale);
+          const std::uint16_t scale = round_group(values.data() + g * group, rows.data() + lane * padded + g * group);
+          packed.half_scales[static_cast<std::size_t>((block * groups + g) * lanes + lane)] = scale;
         }
       }
       lay(rows.data(), padded, packed.bits, packed.codes.data() + block * packed.row_block_bytes());

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <vector>
 
 #include "lut/hadamard.h"
@@ -11,8 +12,6 @@ namespace {
 
 constexpr std::int64_t lanes = 16;
 constexpr std::int64_t pair_lanes = 2 * lanes;
-
-float silu(float x) { return x / (1.0F + std::exp(-x)); }
 
 /// What a thread keeps between nodes, so that it asks for no memory in the middle of a graph.
 std::uint8_t* scratch(std::int64_t bytes) {
@@ -77,7 +76,10 @@ struct Products::Target {
   void put(std::int64_t row, std::int64_t count, std::int64_t token, const float* values) const {
     const std::int64_t at = token * rows + row;
     if (residual == nullptr) {
-      std::copy(values, values + count, y + at);
+      if (count == pair_lanes)
+        std::memcpy(y + at, values, sizeof(float) * pair_lanes);  // of a known length: no call
+      else
+        std::copy(values, values + count, y + at);
       return;
     }
     for (std::int64_t i = 0; i < count; ++i) y[at + i] = residual[at + i] + values[i];
@@ -127,7 +129,7 @@ void Products::few(const ggml_tensor* x, const Target& target, std::int64_t firs
       kernels_->multiply(*matrix, precision_, block, tokens, x->ne[0], count, out);
       if (form_ == Form::gated) {
         kernels_->multiply(*matrices_[1], precision_, block, tokens, x->ne[0], count, up);
-        for (std::int64_t i = 0; i < count * lanes; ++i) out[i] = silu(out[i]) * up[i];
+        kernels_->gate(out, up, out, count * lanes);
       }
       const std::int64_t rows = std::min(lanes, matrix->rows - block * lanes);
       for (int token = 0; token < count; ++token)
@@ -167,7 +169,7 @@ void Products::many(const ggml_tensor* x, const Target& target, std::int64_t fir
         kernels_->multiply_panels(*matrix, precision_, block, panels, inputs, x->ne[0], count, out);
         if (is_gated) {
           kernels_->multiply_panels(*matrices_[1], precision_, block, panels + 2 * panel, inputs, x->ne[0], count, up);
-          for (std::int64_t i = 0; i < count * pair_lanes; ++i) out[i] = silu(out[i]) * up[i];
+          kernels_->gate(out, up, out, count * pair_lanes);
         }
         for (int i = 0; i < count; ++i) target.put(row_offset + block * lanes, rows, token + i, out + i * pair_lanes);
       }

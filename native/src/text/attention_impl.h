@@ -3,11 +3,13 @@
 #include <cstdint>
 #include <cstring>
 
+#include "simd/exp.h"
 #include "text/attention_kernels.h"
 
 namespace lutra::text {
 namespace {
 
+using simd::exp_below_zero;
 using simd::Simd;
 
 constexpr std::int64_t lanes = CacheShape::lanes;
@@ -15,33 +17,6 @@ constexpr std::int64_t piece = 64;  // positions between two looks at the maximu
 constexpr int rows_at_once = AttentionRows::most;
 constexpr std::int64_t largest_dim = 1024;
 constexpr float minus_infinity = -__builtin_inff();
-
-/// exp(x) for x <= 0, to 2e-7 of itself; 0 below -87. 2^n by the exponent's bits, the rest by a polynomial.
-inline float exp_below_zero(float x) {
-  constexpr float log2_e = 1.44269504F;
-  constexpr float ln2_high = 0.693359375F;
-  constexpr float ln2_low = -2.12194440e-4F;
-  constexpr float magic = 12582912.0F;
-  const float bounded = x < -87.0F ? -87.0F : x;
-  const float moved = bounded * log2_e + magic;
-  const float n = moved - magic;
-  const float r = bounded - n * ln2_high - n * ln2_low;
-  float p = 1.3888889e-3F;
-  p = p * r + 8.3333333e-3F;
-  p = p * r + 4.1666667e-2F;
-  p = p * r + 1.6666667e-1F;
-  p = p * r + 0.5F;
-  p = p * r + 1.0F;
-  p = p * r + 1.0F;
-  std::int32_t exponent = 0;
-  std::memcpy(&exponent, &moved, sizeof(exponent));
-  std::int32_t bits = 0;
-  std::memcpy(&bits, &p, sizeof(bits));
-  bits += (exponent - 0x4B400000) * (1 << 23);
-  float result = 0;
-  std::memcpy(&result, &bits, sizeof(result));
-  return x < -87.0F ? 0.0F : result;
-}
 
 template <CacheType type>
 struct Stored;

@@ -11,7 +11,7 @@ using graph::GraphError;
 namespace {
 
 /// Tokens of one graph: enough for the products to reach their speed, few enough to stop within a second.
-constexpr std::int64_t piece_tokens = 256;
+constexpr std::int64_t piece_tokens = 512;
 /// Where every position's logits are wanted, they take memory.
 constexpr std::int64_t all_logits_tokens = 64;
 
