@@ -45,9 +45,22 @@ export const modelSchema = z.object({
   problem: errorDataSchema.nullable(),
   hasChatTemplate: z.boolean(),
   isDemo: z.boolean(),
+  /** A chat model with weights in 16 or 32 bits: a smaller copy can be made. */
+  canQuantize: z.boolean(),
   addedAt: timestampSchema,
 });
 export type Model = z.infer<typeof modelSchema>;
+
+/** How a smaller copy is made. The one place for its defaults. */
+export const quantizeOptionsSchema = z.object({
+  bits: z.union([z.literal(2), z.literal(3), z.literal(4)]).default(4),
+  /** Weights that share a scale: fewer are more exact and larger. */
+  groupSize: z.union([z.literal(32), z.literal(64), z.literal(128), z.literal(256)]).default(64),
+  /** `nf`: the NormalFloat table for all; `learned`: table and scales fitted to each weight. */
+  table: z.enum(['nf', 'learned']).default('learned'),
+});
+export type QuantizeOptions = z.infer<typeof quantizeOptionsSchema>;
+export const defaultQuantizeOptions: QuantizeOptions = quantizeOptionsSchema.parse({});
 
 export const modelsContract = {
   list: call(nothingSchema, z.array(modelSchema)),
@@ -65,4 +78,18 @@ export const modelsContract = {
   ),
   /** Starts a job that reads every byte and reports a SHA-256 per file. */
   verify: call(z.object({ modelId: idSchema }), z.object({ jobId: idSchema })),
+  /** What `quantize` would make, and whether that would fit into memory that is free now. */
+  predictQuantized: call(
+    z.object({ modelId: idSchema, options: quantizeOptionsSchema }),
+    z.object({
+      /** Of the weights now, and of the copy's. */
+      sourceBytes: z.number().nonnegative(),
+      weightBytes: z.number().nonnegative(),
+      fit: fitSchema.pick({ verdict: true, neededBytes: true, availableBytes: true }),
+      /** The folder that would be made. */
+      destination: z.string(),
+    }),
+  ),
+  /** Starts a job that makes a smaller copy and adds it to the list. A job that was stopped goes on where it was. */
+  quantize: call(z.object({ modelId: idSchema, options: quantizeOptionsSchema }), z.object({ jobId: idSchema })),
 } as const;

@@ -130,7 +130,8 @@ async function openParts(
   });
   const files = new FilesService({ db, host, sessionId: randomUUID(), importsFolder: join(dataFolder, 'imports') });
   const jobs = new JobsService({ db, bus });
-  const models = new ModelsService({ db, engine, files, jobs, settings, bus });
+  const modelsFolder = join(dataFolder, 'models');
+  const models = new ModelsService({ db, engine, files, jobs, settings, bus, modelsFolder });
   const chat = new ChatService({ db, engine, models, settings, bus });
   const app = new AppService({ host, dataFolder, store, engine, settings, bus, restoreBackup });
   const handlers: StudioHandlers = {

@@ -6,11 +6,12 @@ import { basename, dirname } from 'node:path';
 import type { Settings } from '../../contract/settings.ts';
 import { LutraError, toErrorData } from '../../contract/errors.ts';
 import type { StudioHandlers } from '../../contract/index.ts';
-import type { Fit, Model } from '../../contract/models.ts';
+import type { Fit, Model, QuantizeOptions } from '../../contract/models.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Inspection } from '../engine/protocol.ts';
 import type { EventBus } from '../events.ts';
 import type { JobStarter } from '../jobs/runner.ts';
+import { canQuantize, chooseDestination, quantizeRunner, requestOf, requireQuantizable } from './quantize.ts';
 import { ModelRows } from './rows.ts';
 import type { ModelRow } from './rows.ts';
 import { scanRunner, verifyRunner } from './runners.ts';
@@ -22,7 +23,11 @@ export interface ModelsServiceOptions {
   readonly jobs: JobStarter;
   readonly settings: { get(): Settings };
   readonly bus: EventBus;
+  /** Where copies go when there is no place beside their source. */
+  readonly modelsFolder: string;
 }
+
+type QuantizedPrediction = Awaited<ReturnType<StudioHandlers['models']['predictQuantized']>>;
 
 /** A scan that takes longer than this is left to its job. */
 const patienceMs = 1500;
@@ -40,6 +45,14 @@ export class ModelsService {
     const { jobs, engine } = options;
     jobs.register(scanRunner({ engine, take: (path) => this.#look(path).then(() => undefined) }));
     jobs.register(verifyRunner({ engine, pathOf: (id) => this.pathOf(id) }));
+    jobs.register(
+      quantizeRunner({
+        engine,
+        pathOf: (id) => this.pathOf(id),
+        threads: () => options.settings.get().threads,
+        take: (path) => this.#look(path).then(() => undefined),
+      }),
+    );
     this.handlers = {
       list: () => this.list(),
       add: ({ grantId }) => this.#add(grantId),
@@ -59,6 +72,13 @@ export class ModelsService {
       verify: ({ modelId }) => {
         const { name } = this.#model(this.#row(modelId));
         return { jobId: jobs.start('models.verify', name, { modelId }) };
+      },
+      predictQuantized: ({ modelId, options: chosen }) => this.#predictQuantized(modelId, chosen),
+      quantize: async ({ modelId, options: chosen }) => {
+        const model = this.get(modelId);
+        requireQuantizable(model);
+        const destination = await chooseDestination(this.pathOf(modelId), chosen, options.modelsFolder);
+        return { jobId: jobs.start('models.quantize', model.name, { modelId, destination, options: chosen }) };
       },
     };
     void this.#checkFiles();
@@ -89,6 +109,25 @@ export class ModelsService {
   fit(modelId: string, contextLength: number | null): Promise<Fit> {
     const { device, threads } = this.#options.settings.get();
     return this.#options.engine.fit(this.pathOf(modelId), contextLength, { device, threads });
+  }
+
+  async #predictQuantized(modelId: string, chosen: QuantizeOptions): Promise<QuantizedPrediction> {
+    requireQuantizable(this.get(modelId));
+    const { engine, settings, modelsFolder } = this.#options;
+    const path = this.pathOf(modelId);
+    const { sourceBytes, weightBytes } = await engine.predictQuantized(requestOf(path, chosen, settings.get().threads));
+    const now = await this.fit(modelId, null);
+    const neededBytes = weightBytes + now.cacheBytes + now.overheadBytes;
+    const { availableBytes } = now;
+    const tightShare = 0.85;
+    const verdict =
+      neededBytes > availableBytes ? 'too-large' : neededBytes > availableBytes * tightShare ? 'tight' : 'fits';
+    return {
+      sourceBytes,
+      weightBytes,
+      fit: { verdict, neededBytes, availableBytes },
+      destination: await chooseDestination(path, chosen, modelsFolder),
+    };
   }
 
   async #add(grantId: string): Promise<{ models: Model[]; jobId: string | null }> {
@@ -185,6 +224,7 @@ export class ModelsService {
       status: isMissing ? 'missing' : inspection.status,
       problem: isMissing ? missingProblem(row.path) : inspection.problem,
       isDemo: row.is_demo === 1,
+      canQuantize: !isMissing && canQuantize(inspection),
       addedAt: row.added_at,
     };
   }

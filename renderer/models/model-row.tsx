@@ -1,4 +1,5 @@
-import { Ellipsis, FileSearch, MessageSquare, RefreshCw, Trash2, TriangleAlert } from 'lucide-react';
+import { Ellipsis, FileSearch, MessageSquare, RefreshCw, Shrink, Trash2, TriangleAlert } from 'lucide-react';
+import { useState } from 'react';
 import type { ReactElement } from 'react';
 import { useTranslation } from 'react-i18next';
 import type { Model } from '../../contract/models.ts';
@@ -10,6 +11,7 @@ import { formatBytes, formatCount, formatNumber } from '../i18n/format.ts';
 import { Badge, IconButton, Menu, MenuItem, MenuSeparator, showError, showToast } from '../ui/index.ts';
 import type { Tone } from '../ui/index.ts';
 import { FitButton } from './fit-button.tsx';
+import { QuantizeDialog } from './quantize-dialog.tsx';
 
 /** One grid for the heading and every row. */
 export const columns =
@@ -27,6 +29,7 @@ export function ModelRow({ model }: { model: Model }): ReactElement {
   const { t } = useTranslation();
   const go = useNavigation((place) => place.go);
   const updateSettings = useUpdateSettings();
+  const [isQuantizing, setQuantizing] = useState(false);
   const canChat = model.status === 'ready' && model.capabilities.includes('chat');
   const chat = (): void => {
     updateSettings({ chatModelId: model.id });
@@ -72,7 +75,12 @@ export function ModelRow({ model }: { model: Model }): ReactElement {
         {model.status === 'broken' || model.status === 'missing' ? null : <FitButton model={model} />}
       </span>
       <span role="cell">
-        <RowMenu model={model} onChat={canChat ? chat : null} />
+        <RowMenu
+          model={model}
+          onChat={canChat ? chat : null}
+          onQuantize={model.canQuantize ? () => setQuantizing(true) : null}
+        />
+        {model.canQuantize ? <QuantizeDialog model={model} open={isQuantizing} onOpenChange={setQuantizing} /> : null}
       </span>
     </div>
   );
@@ -112,7 +120,15 @@ function Problem({ model }: { model: Model }): ReactElement | null {
   );
 }
 
-function RowMenu({ model, onChat }: { model: Model; onChat: (() => void) | null }): ReactElement {
+function RowMenu({
+  model,
+  onChat,
+  onQuantize,
+}: {
+  model: Model;
+  onChat: (() => void) | null;
+  onQuantize: (() => void) | null;
+}): ReactElement {
   const { t } = useTranslation();
   const { client } = useStudio();
   const go = useNavigation((place) => place.go);
@@ -150,6 +166,11 @@ function RowMenu({ model, onChat }: { model: Model; onChat: (() => void) | null 
       >
         {t('models.verify')}
       </MenuItem>
+      {onQuantize === null ? null : (
+        <MenuItem icon={<Shrink />} onSelect={onQuantize}>
+          {t('models.quantize.open')}
+        </MenuItem>
+      )}
       <MenuSeparator />
       <MenuItem icon={<Trash2 />} danger onSelect={() => void remove().catch(showError)}>
         {t('models.remove')}

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { cp, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -308,6 +308,34 @@ describe('a long conversation', () => {
     const saved = await download;
     expect(saved.suggestedFilename()).toBe('Otters 水獭.md');
     expect(await readFile(await saved.path(), 'utf8')).toContain('Prices: $5 and $6.');
+  });
+});
+
+describe('a Hugging Face folder', () => {
+  test('is made smaller from the Models panel, and the copy chats', async () => {
+    const path = join(folder.path, 'tiny-llama');
+    await cp(join(import.meta.dirname, '../golden/chat/tiny-llama'), path, { recursive: true });
+    await rail('Models').click();
+    await page.getByRole('button', { name: 'Add model' }).click();
+    await page.getByRole('menuitem', { name: 'Browse the disk…' }).click();
+    await page.getByRole('textbox', { name: 'Path' }).fill(path);
+    await page.getByRole('button', { name: 'Add', exact: true }).last().click();
+    await page.getByRole('heading', { name: 'What shall we talk about?' }).waitFor();
+    await rail('Models').click();
+    await page.getByRole('button', { name: 'Actions for tiny-llama', exact: true }).click();
+    await page.getByRole('menuitem', { name: 'Make a smaller copy…' }).click();
+    const dialog = page.getByRole('dialog', { name: 'A smaller copy of tiny-llama' });
+    await dialog.getByText('% saved').waitFor();
+    await dialog.getByRole('radio', { name: '3 bits' }).click();
+    await dialog.getByText('tiny-llama-lut3-g64').waitFor();
+    expect(await accessibilityViolations(page)).toEqual([]);
+    await dialog.getByRole('button', { name: 'Make the copy' }).click();
+    await dialog.waitFor({ state: 'detached' });
+    await page.getByRole('button', { name: 'tiny-llama-lut3-g64', exact: true }).click();
+    await send('Hello otter');
+    await stats().waitFor();
+    await page.getByRole('contentinfo', { name: 'Status' }).getByText('3-bit').waitFor();
+    expect(await accessibilityViolations(page)).toEqual([]);
   });
 });
 

@@ -119,7 +119,9 @@ std::unique_ptr<Llama> Llama::load(const std::string& folder, const graph::Compu
 
 std::string Llama::kernel() const {
   const std::string kind = precision_ == lut::Precision::fast ? "int8" : "f32";
-  return std::to_string(bits_) + "-bit " + std::string(lut::best_kernels().name) + " " + kind;
+  constexpr int q8_bits = 8;  // what 16-bit weights become
+  const int bits = bits_ == 16 && precision_ == lut::Precision::fast ? q8_bits : bits_;
+  return std::to_string(bits) + "-bit " + std::string(lut::best_kernels().name) + " " + kind;
 }
 
 void Llama::observe(InputPowers& powers) {
