@@ -147,8 +147,6 @@ function Widths({
             key={bits}
             value={bits}
             aria-label={t('models.quantize.bitsOption', { bits })}
-            render={<button type="button" />}
-            nativeButton
             className="flex min-w-0 flex-col gap-0.5 rounded-md border border-line px-3 py-2 text-left select-none hover:bg-hover data-checked:border-accent data-checked:bg-accent/10"
           >
             <span className="text-sm font-medium text-ink">{t('models.quantize.bitsOption', { bits })}</span>

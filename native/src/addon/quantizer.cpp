@@ -62,10 +62,10 @@ void calibrate(const std::string& source, const std::vector<std::int32_t>& token
   const core::Progress progress(stop, [&](std::uint64_t done, std::uint64_t total) {
     tell(static_cast<double>(done) / static_cast<double>(total) / 2, 1);
   });
-  options.importance = text::input_importance(*model, tokens, window, progress);
+  options.covariance = text::input_covariance(*model, tokens, window, progress);
   std::uint64_t sum = tokens.size();
   for (const std::int32_t token : tokens) sum = sum * 1099511628211ULL + static_cast<std::uint64_t>(token);
-  options.importance_source = std::to_string(sum);
+  options.covariance_source = std::to_string(sum);
 }
 
 /// quantizeFolder({source, destination, bits, groupSize, table, skip, threads, calibration}, listener(done, total)):

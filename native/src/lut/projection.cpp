@@ -5,6 +5,7 @@
 #include <cstring>
 #include <vector>
 
+#include "lut/error_feedback.h"
 #include "lut/hadamard.h"
 
 namespace lutra::lut {
@@ -21,6 +22,21 @@ std::uint8_t* scratch(std::int64_t bytes) {
 }
 
 }  // namespace
+
+void InputStatistics::add(std::span<const float> x) {
+  constexpr auto block = static_cast<std::size_t>(feedback_block);
+  const std::lock_guard lock(mutex);
+  products.resize((x.size() + block - 1) / block * block * block);
+  for (std::size_t first = 0; first < x.size(); first += block) {
+    const std::size_t count = std::min(block, x.size() - first);
+    for (std::size_t i = 0; i < count; ++i) {
+      const float value = x[first + i];
+      float* sums = products.data() + first * block + i * block;
+      for (std::size_t j = 0; j < count; ++j) sums[j] += value * x[first + j];
+    }
+  }
+  ++tokens;
+}
 
 bool share_activations(const PackedMatrix& a, const PackedMatrix& b) {
   return a.layout == b.layout && a.hadamard_size == b.hadamard_size;
@@ -54,14 +70,7 @@ void Prepare::run(ggml_tensor* dst, int ith, int nth) const noexcept {
       if (hadamard_size_ > 0) hadamard(values, hadamard_size_);
       row = values.data();
     }
-    if (power_ != nullptr) {
-      const std::lock_guard lock(power_->mutex);
-      power_->sums.resize(static_cast<std::size_t>(columns));
-      for (std::int64_t i = 0; i < columns; ++i) {
-        power_->sums[static_cast<std::size_t>(i)] += static_cast<double>(row[i]) * static_cast<double>(row[i]);
-      }
-      ++power_->tokens;
-    }
+    if (statistics_ != nullptr) statistics_->add({row, static_cast<std::size_t>(columns)});
     kernels_->prepare(layout_, precision_, row, static_cast<TokenBytes*>(dst->data) + token * dst->ne[0]);
   }
 }

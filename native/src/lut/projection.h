@@ -1,5 +1,6 @@
 #pragma once
 #include <mutex>
+#include <span>
 #include <vector>
 
 #include "graph/custom.h"
@@ -8,11 +9,13 @@
 
 namespace lutra::lut {
 
-/// How much each input of a projection carries: what a quantizer should spend its bits on.
-struct InputPower {
+/// How the inputs of a projection go together: what a quantizer makes up its errors with.
+struct InputStatistics {
   std::mutex mutex;
-  std::vector<double> sums;  ///< (columns), of squares
+  std::vector<float> products;  ///< (ceil(columns / feedback_block), feedback_block, feedback_block), sums
   std::int64_t tokens = 0;
+
+  void add(std::span<const float> x);  ///< x (columns)
 };
 
 /// Activations as the kernels take them, with the norm before them: y = layout(x / rms(x) * norm). A node of its own,
@@ -26,8 +29,8 @@ class Prepare {
   graph::Tensor operator()(graph::GraphBuilder& g, graph::Tensor x, graph::Tensor norm, float eps);
   void run(ggml_tensor* dst, int ith, int nth) const noexcept;
 
-  /// Adds up the square of every input from now on, into (columns) sums that must outlive this; null ends it.
-  void observe(InputPower* power) { power_ = power; }
+  /// Adds up every input from now on; `statistics` must outlive this.
+  void observe(InputStatistics* statistics) { statistics_ = statistics; }
 
  private:
   BlockLayout layout_;
@@ -35,7 +38,7 @@ class Prepare {
   Precision precision_;
   const Kernels* kernels_;
   float eps_ = 0;
-  InputPower* power_ = nullptr;
+  InputStatistics* statistics_ = nullptr;
 };
 
 /// lut_mul_mat: the products of one or more packed weights with the same prepared activations, as one node.

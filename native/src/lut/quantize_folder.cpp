@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -14,6 +15,7 @@
 #include "core/json.h"
 #include "core/mapped_file.h"
 #include "core/safetensors.h"
+#include "lut/error_feedback.h"
 
 namespace lutra::lut {
 namespace {
@@ -321,7 +323,7 @@ std::uint64_t fingerprint_of(const Plan& plan, const QuantizeFolderOptions& fold
   sum.add_word(static_cast<std::uint64_t>(options.group_size));
   sum.add_word(options.table == QuantizeOptions::Table::nf ? 0 : options.table_per_row ? 2 : 1);
   sum.add(plan.config);
-  sum.add(folder_options.importance_source);
+  sum.add(folder_options.covariance_source);
   for (const Unit& unit : plan.units) {
     sum.add(unit.name);
     sum.add(core::name_of(unit.view->dtype));
@@ -586,11 +588,27 @@ class Conversion {
     return core::success();
   }
 
-  [[nodiscard]] std::span<const float> importance_of(const Unit& unit) const {
+  /// With what is known of its inputs, errors are made up for: single weights get worse, the outputs better.
+  void feed_errors(const Unit& unit, std::span<const float> weight, Quantized& result) const {
     constexpr std::string_view ending = ".weight";
-    const auto found = options_.importance.find(unit.name.substr(0, unit.name.size() - ending.size()));
-    if (found == options_.importance.end()) return {};
-    return found->second;
+    const auto found = options_.covariance.find(unit.name.substr(0, unit.name.size() - ending.size()));
+    if (found == options_.covariance.end()) return;
+    core::ThreadPool threads(static_cast<std::size_t>(options_.threads));
+    LutMatrix& matrix = result.matrix;
+    feed_errors_forward(weight, found->second, matrix, threads);
+    std::vector<float> row(static_cast<std::size_t>(matrix.columns));
+    double wrong = 0;
+    double whole = 0;
+    for (std::int64_t r = 0; r < matrix.rows; ++r) {
+      matrix.dequantize_row(r, row);
+      const float* original = weight.data() + r * matrix.columns;
+      for (std::size_t i = 0; i < row.size(); ++i) {
+        const double off = static_cast<double>(original[i]) - static_cast<double>(row[i]);
+        wrong += off * off;
+        whole += static_cast<double>(original[i]) * static_cast<double>(original[i]);
+      }
+    }
+    result.relative_error = whole > 0 ? std::sqrt(wrong / whole) : 0;
   }
 
   [[nodiscard]] Result<Quantized> quantize_unit(const Unit& unit) const {
@@ -602,8 +620,9 @@ class Conversion {
           report_.source_bytes + static_cast<std::uint64_t>(share * static_cast<double>(unit.view->bytes.size())),
           plan_.source_bytes);
     });
-    auto result = quantize(weight, unit.view->shape[0], unit.view->shape[1], options_.weights, importance_of(unit),
-                           options_.threads, within);
+    auto result =
+        quantize(weight, unit.view->shape[0], unit.view->shape[1], options_.weights, {}, options_.threads, within);
+    if (result) feed_errors(unit, weight, *result);
     if (result || result.error().code == "cancelled") return result;
     Error named = result.error();
     named.message = "\"" + unit.name + "\": " + named.message;

@@ -15,10 +15,10 @@ struct QuantizeFolderOptions {
   QuantizeOptions weights;
   /// Names of tensors, with or without `.weight`, that stay as they are; `*` stands for any characters.
   std::vector<std::string> skip;
-  /// By module's name, the mean squared activation of each input; where there is none, all count alike.
-  std::map<std::string, std::vector<float>> importance;
-  /// Told apart when a run is resumed: what `importance` was made from.
-  std::string importance_source;
+  /// By module's name, mean products of inputs for feed_errors_forward(); where there is none, it is left out.
+  std::map<std::string, std::vector<float>> covariance;
+  /// Told apart when a run is resumed: what `covariance` was made from.
+  std::string covariance_source;
   int threads = 1;
   std::uint64_t shard_bytes = std::uint64_t{2} << 30;  ///< no file of weights is larger, unless one tensor is
 };

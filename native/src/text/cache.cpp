@@ -30,8 +30,8 @@ void Cache::reserve(std::int64_t positions) {
   const auto blocks =
       static_cast<std::size_t>((positions + CacheShape::block_positions - 1) / CacheShape::block_positions);
   for (auto& layer : layers_) {
-    while (layer.size() < blocks) layer.push_back(
-          core::AlignedBytes::zeroed(static_cast<std::size_t>(shape_.n_kv_heads * shape_.head_bytes())));
+    while (layer.size() < blocks)
+      layer.push_back(core::AlignedBytes::zeroed(static_cast<std::size_t>(shape_.n_kv_heads * shape_.head_bytes())));
   }
 }
 

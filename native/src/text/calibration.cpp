@@ -6,10 +6,10 @@
 
 namespace lutra::text {
 
-std::map<std::string, std::vector<float>> input_importance(Llama& model, std::span<const std::int32_t> tokens,
+std::map<std::string, std::vector<float>> input_covariance(Llama& model, std::span<const std::int32_t> tokens,
                                                            std::int64_t window, const core::Progress& progress) {
-  InputPowers powers;
-  model.observe(powers);
+  AllStatistics all;
+  model.observe(all);
   const std::int64_t step = std::min(window, model.config().max_position_embeddings);
   Session session(model, step, CacheType::f16);
   for (std::size_t first = 0; first < tokens.size(); first += static_cast<std::size_t>(step)) {
@@ -18,23 +18,23 @@ std::map<std::string, std::vector<float>> input_importance(Llama& model, std::sp
     static_cast<void>(session.add(tokens.subspan(first, count), progress.stop_token()));
     progress.tell(first + count, tokens.size());
   }
-  std::map<std::string, std::vector<float>> importance;
-  const auto means = [](const lut::InputPower& power) {
-    std::vector<float> result;
-    for (const double sum : power.sums) result.push_back(static_cast<float>(sum / static_cast<double>(power.tokens)));
-    return result;
-  };
-  for (const auto& [name, power] : powers) importance[name] = means(*power);
+  std::map<std::string, std::vector<float>> covariance;
+  for (auto& [name, statistics] : all) {
+    auto& means = covariance[name];
+    means = std::move(statistics->products);
+    for (float& value : means) value /= static_cast<float>(statistics->tokens);
+  }
   // Projections of one input were observed once.
-  for (const auto& [first, others] :
-       std::map<std::string, std::vector<std::string>>{{"q_proj", {"k_proj", "v_proj"}}, {"gate_proj", {"up_proj"}}}) {
-    for (const auto& [name, power] : powers) {
+  const std::map<std::string, std::vector<std::string>> siblings = {{"q_proj", {"k_proj", "v_proj"}},
+                                                                    {"gate_proj", {"up_proj"}}};
+  for (const auto& [first, others] : siblings) {
+    for (const auto& [name, statistics] : all) {
       if (!name.ends_with(first)) continue;
       const std::string prefix = name.substr(0, name.size() - first.size());
-      for (const std::string& other : others) importance.try_emplace(prefix + other, importance[name]);
+      for (const std::string& other : others) covariance.try_emplace(prefix + other, covariance[name]);
     }
   }
-  return importance;
+  return covariance;
 }
 
 }  // namespace lutra::text

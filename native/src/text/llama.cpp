@@ -73,14 +73,14 @@ Tensor Projections::added(GraphBuilder& g, Tensor x, Tensor residual) {
   return ggml_add(g, residual, (*this)(g, x, nullptr).front());
 }
 
-void Projections::observe(InputPowers& powers) {
+void Projections::observe(AllStatistics& all) {
   std::size_t next = 0;
   for (const Part& part : parts_) {
     if (!part.packed) continue;
     if (is_one_ && next > 0) return;  // the others share the first one's inputs
-    auto& power = powers[part.name];
-    power = std::make_unique<lut::InputPower>();
-    prepare_[next++].observe(power.get());
+    auto& own = all[part.name];
+    own = std::make_unique<lut::InputStatistics>();
+    prepare_[next++].observe(own.get());
   }
 }
 
@@ -124,10 +124,10 @@ std::string Llama::kernel() const {
   return std::to_string(bits) + "-bit " + std::string(lut::best_kernels().name) + " " + kind;
 }
 
-void Llama::observe(InputPowers& powers) {
+void Llama::observe(AllStatistics& all) {
   for (auto& [input_layernorm, self_attn, post_attention_layernorm, mlp] : layers_) {
     for (Projections* projections : {&self_attn.qkv_proj, &self_attn.o_proj, &mlp.gate_up_proj, &mlp.down_proj}) {
-      projections->observe(powers);
+      projections->observe(all);
     }
   }
 }

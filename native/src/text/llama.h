@@ -18,7 +18,7 @@
 
 namespace lutra::text {
 
-using InputPowers = std::map<std::string, std::unique_ptr<lut::InputPower>>;
+using AllStatistics = std::map<std::string, std::unique_ptr<lut::InputStatistics>>;
 
 /// Projections of one input, e.g. q, k and v. Where their weights are cut alike they are one node.
 class Projections {
@@ -41,8 +41,8 @@ class Projections {
   /// residual + the only part
   graph::Tensor added(graph::GraphBuilder& g, graph::Tensor x, graph::Tensor residual);
 
-  /// Packed parts add up their inputs' squares from now on; one entry per module's name.
-  void observe(InputPowers& powers);
+  /// Packed parts add up their inputs from now on; one entry per module's name.
+  void observe(AllStatistics& all);
 
  private:
   std::vector<Part> parts_;
@@ -100,8 +100,8 @@ class Llama {
   /// The graph of `n` tokens: input `ids` i32 (n); output `logits` (vocab_size, n), or (vocab_size, 1) of the last.
   void forward(graph::GraphBuilder& g, std::int64_t n, std::span<const LayerAttention> layers, bool all_logits,
                const ResidualTap& tap = {});
-  /// Begins to add up the inputs' squares of every packed projection, for a quantizer.
-  void observe(InputPowers& powers);
+  /// Begins to add up the inputs of every packed projection, for a quantizer.
+  void observe(AllStatistics& all);
   /// The attention parts of every layer over a cache.
   [[nodiscard]] std::vector<LayerAttention> attention_over(Cache& cache, const Step& step) const;
 

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <tuple>
 
 #include "core/npy.h"
 #include "graph/error.h"
@@ -59,6 +60,78 @@ void compare(const fs::path& folder, const graph::Compute& compute) {
     same = same && best(actual) == best(expected);
   }
   check(same, name + ": the likeliest token is the same everywhere");
+}
+
+void refused(const std::string& promise, const std::string& part, const std::function<void()>& action);
+
+double worst_share(std::span<const float> actual, std::span<const float> expected) {
+  const auto [least, most] = std::minmax_element(expected.begin(), expected.end());
+  double worst = 0;
+  for (size_t i = 0; i < expected.size(); ++i)
+    worst = std::max(worst, std::abs(static_cast<double>(actual[i]) - static_cast<double>(expected[i])));
+  return worst / static_cast<double>(*most - *least);
+}
+
+/// What a chat does: tokens one by one and in pieces, taken back, and kept in each kind of cache.
+void keep_a_conversation(const fs::path& golden, const graph::Compute& compute) {
+  const auto model = text::Llama::load(golden.string(), compute, lut::Precision::exact);
+  const auto width = static_cast<size_t>(model->config().vocab_size);
+  std::vector<std::int32_t> tokens(300);
+  for (size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<std::int32_t>(i * 37 % width);
+  const auto whole = text::Session(*model, 512, text::CacheType::f32).add_all_logits(tokens);
+  const auto last = std::span(whole).last(width);
+
+  text::Session steps(*model, 512, text::CacheType::f32);
+  for (const std::int32_t token : tokens) steps.add(std::span(&token, 1));
+  check(worst_share(steps.add(std::span(tokens).first(1)), last) > 1e-3, "another token gives other logits");
+  check(steps.keep_prefix(tokens) == 299, "a beginning that is there already is kept, all but its last token");
+  check(worst_share(steps.add(std::span(tokens).last(1)), last) < 1e-5,
+        "one by one, across blocks of the cache, the logits are those of the whole");
+  auto other = tokens;
+  other[100] = 1;
+  check(steps.keep_prefix(other) == 100, "what differs is forgotten");
+  check(worst_share(steps.add(std::span(tokens).subspan(100)), last) < 1e-5, "and can be computed anew");
+
+  for (const auto& [type, name, most] :
+       {std::tuple{text::CacheType::f16, "f16", 2e-3}, std::tuple{text::CacheType::q8, "q8", 3e-2}}) {
+    text::Session session(*model, 512, type);
+    const double share = worst_share(session.add(tokens), last);
+    char line[120];
+    std::snprintf(line, sizeof line, "a cache in %s is off by %.1e of the range", name, share);
+    check(share < most, line);
+  }
+  text::Session small(*model, 64, text::CacheType::f16);
+  refused("more tokens than the context holds are refused with both numbers", "64 tokens, not 300",
+          [&] { small.add(tokens); });
+
+  int seen = 0;
+  text::Session tapped(*model, 512, text::CacheType::f32);
+  tapped.set_tap([&](graph::GraphBuilder& g, std::int64_t layer, graph::Tensor x) {
+    ++seen;
+    return layer == 0 ? ggml_scale(g, x, 0.0F) : x;
+  });
+  const auto silenced = tapped.add(tokens);
+  check(seen == static_cast<int>(model->config().num_hidden_layers) && worst_share(silenced, last) > 1e-2,
+        "the residual stream can be looked at and replaced between layers");
+}
+
+/// 8-bit products stay close to exact ones.
+void compare_fast(const fs::path& folder, const graph::Compute& compute) {
+  const auto archive = core::read_npz((folder / "expected.npz").string());
+  const auto expected = archive->at("logits").to_floats();
+  const auto model = text::Llama::load(folder.string(), compute, lut::Precision::fast);
+  const auto actual = text::Session(*model, 512, text::CacheType::f16).add_all_logits(tokens_of(*archive));
+  double difference = 0;
+  double power = 0;
+  for (size_t i = 0; i < expected.size(); ++i) {
+    difference += std::pow(static_cast<double>(actual[i]) - static_cast<double>(expected[i]), 2);
+    power += std::pow(static_cast<double>(expected[i]), 2);
+  }
+  const double share = std::sqrt(difference / power);
+  char line[160];
+  std::snprintf(line, sizeof line, "%s: fast logits are off by %.1f %%", folder.filename().c_str(), 100 * share);
+  // Random weights amplify every rounding: a trained model loses far less (see the perplexity test).
+  check(share < 0.12, line);
 }
 
 void refused(const std::string& promise, const std::string& part, const std::function<void()>& action) {
@@ -152,12 +225,14 @@ int main(int argc, char** argv) {
     if (!entry.is_directory()) continue;
     try {
       compare(entry.path(), compute);
+      compare_fast(entry.path(), compute);
       ++families;
     } catch (const graph::GraphError& error) {
       check(false, entry.path().filename().string() + ": " + error.what());
     }
   }
-  check(families == 6, "every golden model was compared");
+  check(families == 10, "every golden model was compared");
+  keep_a_conversation(golden / "llama-bnb-nf4", compute);
   refuse_what_does_not_add_up(golden / "llama-bnb-nf4", compute);
   return failures == 0 ? 0 : 1;
 }
