@@ -5,7 +5,7 @@ import { getLlama, LlamaLogLevel } from 'node-llama-cpp';
 import type { Token } from 'node-llama-cpp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { loadAddon, packageName } from '../../main/engine/addon.ts';
-import { encodeGguf } from '../fixtures/gguf.ts';
+import { encodeGguf, ggufLayerNames, llamaMetadata } from '../fixtures/gguf.ts';
 import type { GgufTensorData } from '../fixtures/gguf.ts';
 import { repository, temporaryFolder } from '../fixtures/host.ts';
 
@@ -27,7 +27,7 @@ interface Config {
   max_position_embeddings: number;
   rms_norm_eps: number;
   vocab_size: number;
-  head_dim: number;
+  rope_parameters: { rope_theta: number };
 }
 
 /** The tensors of a safetensors file of f16, widened. */
@@ -66,23 +66,11 @@ function interleaved(values: Float32Array, rows: number, columns: number, headSi
   return result;
 }
 
-const ggufNames: Readonly<Record<string, string>> = {
-  'self_attn.q_proj': 'attn_q',
-  'self_attn.k_proj': 'attn_k',
-  'self_attn.v_proj': 'attn_v',
-  'self_attn.o_proj': 'attn_output',
-  'mlp.gate_proj': 'ffn_gate',
-  'mlp.up_proj': 'ffn_up',
-  'mlp.down_proj': 'ffn_down',
-  input_layernorm: 'attn_norm',
-  post_attention_layernorm: 'ffn_norm',
-};
-
 function ggufName(name: string): string {
   if (name === 'model.embed_tokens.weight') return 'token_embd.weight';
   if (name === 'model.norm.weight') return 'output_norm.weight';
   const [, layer, part] = /^model\.layers\.(\d+)\.(.+)\.weight$/.exec(name) ?? [];
-  return `blk.${layer}.${ggufNames[part ?? '']}.weight`;
+  return `blk.${layer}.${ggufLayerNames[part ?? '']}.weight`;
 }
 
 async function writeGguf(path: string, config: Config): Promise<void> {
@@ -93,31 +81,19 @@ async function writeGguf(path: string, config: Config): Promise<void> {
     const turned = /\.(q|k)_proj\./.test(name) ? interleaved(values, rows, columns, headSize) : values;
     tensors.push({ name: ggufName(name), shape: shape.toReversed(), values: turned });
   }
-  const bytes = Array.from({ length: 256 }, (_, at) => `<0x${at.toString(16).toUpperCase().padStart(2, '0')}>`);
-  const tokens = ['<unk>', '<s>', '</s>', ...bytes];
-  while (tokens.length < config.vocab_size) tokens.push(`t${tokens.length}`);
-  const file = encodeGguf(
-    {
-      'general.architecture': { type: 'string', value: 'llama' },
-      'llama.context_length': { type: 'u32', value: config.max_position_embeddings },
-      'llama.embedding_length': { type: 'u32', value: config.hidden_size },
-      'llama.block_count': { type: 'u32', value: config.num_hidden_layers },
-      'llama.feed_forward_length': { type: 'u32', value: config.intermediate_size },
-      'llama.attention.head_count': { type: 'u32', value: config.num_attention_heads },
-      'llama.attention.head_count_kv': { type: 'u32', value: config.num_key_value_heads },
-      'llama.attention.layer_norm_rms_epsilon': { type: 'f32', value: config.rms_norm_eps },
-      'llama.rope.dimension_count': { type: 'u32', value: headSize },
-      'llama.vocab_size': { type: 'u32', value: config.vocab_size },
-      'tokenizer.ggml.model': { type: 'string', value: 'llama' },
-      'tokenizer.ggml.tokens': { type: 'strings', value: tokens },
-      'tokenizer.ggml.scores': { type: 'f32s', value: tokens.map((_, at) => -at) },
-      'tokenizer.ggml.token_type': { type: 'i32s', value: tokens.map((_, at) => (at < 3 ? 3 : at < 259 ? 6 : 1)) },
-      'tokenizer.ggml.bos_token_id': { type: 'u32', value: 1 },
-      'tokenizer.ggml.eos_token_id': { type: 'u32', value: 2 },
-      'tokenizer.ggml.unknown_token_id': { type: 'u32', value: 0 },
-    },
-    tensors,
-  );
+  const metadata = llamaMetadata({
+    contextLength: config.max_position_embeddings,
+    hidden: config.hidden_size,
+    layers: config.num_hidden_layers,
+    intermediate: config.intermediate_size,
+    heads: config.num_attention_heads,
+    keyValueHeads: config.num_key_value_heads,
+    headSize,
+    rmsNormEps: config.rms_norm_eps,
+    ropeTheta: config.rope_parameters.rope_theta,
+    vocabulary: config.vocab_size,
+  });
+  const file = encodeGguf(metadata, tensors);
   await writeFile(path, file);
 }
 
