@@ -200,7 +200,7 @@ export const zhCN: SameShape<typeof en> = {
       groupSize: '分组大小',
       groupSizeHint: '共用一个缩放系数的权重数。分组越小越精确，占用也越多。',
       table: '码表',
-      tables: { learned: '按权重拟合', nf: 'NormalFloat' },
+      tables: { learned: '按权重拟合', nf: '标准 NormalFloat' },
       tableHint: {
         learned: '更精确；大模型需要几分钟。',
         nf: 'NF4 的标准码表，速度快。',

@@ -34,7 +34,7 @@ interface Config {
 async function readHalves(path: string): Promise<Map<string, { shape: number[]; values: Float32Array }>> {
   const bytes = await readFile(path);
   const length = Number(bytes.readBigUInt64LE(0));
-  const header = JSON.parse(bytes.subarray(8, 8 + length).toString()) as Record<
+  const { __metadata__: _ignored, ...header } = JSON.parse(bytes.subarray(8, 8 + length).toString()) as Record<
     string,
     { dtype: string; shape: number[]; data_offsets: [number, number] }
   >;
@@ -47,7 +47,6 @@ async function readHalves(path: string): Promise<Map<string, { shape: number[]; 
       data_offsets: [begin, end],
     },
   ] of Object.entries(header)) {
-    if (name === '__metadata__') continue;
     expect(dtype).toBe('F16');
     const data = Uint8Array.from(bytes.subarray(8 + length + begin, 8 + length + end));
     tensors.set(name, { shape, values: Float32Array.from(new Float16Array(data.buffer)) });
