@@ -28,13 +28,16 @@ export function BrowseDialog({
   const [error, setError] = useState<ErrorData | null>(null);
   const [isAdding, setAdding] = useState(false);
   const input = useRef<HTMLInputElement>(null);
+  // A listing that arrives late must not replace what was typed meanwhile.
+  const typed = useRef(0);
 
   const show = useCallback(
     async (folder: string | null) => {
+      const typedBefore = typed.current;
       try {
         const next = await client.files.browse({ path: folder });
         setListing(next);
-        setPath(next.path);
+        if (typed.current === typedBefore) setPath(next.path);
         setError(null);
       } catch (thrown) {
         setError(toErrorData(thrown));
@@ -93,7 +96,10 @@ export function BrowseDialog({
         <Input
           ref={input}
           value={path}
-          onValueChange={setPath}
+          onValueChange={(value) => {
+            typed.current += 1;
+            setPath(value);
+          }}
           aria-label={t('models.browse.path')}
           spellCheck={false}
         />
