@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "addon/audio_model.h"
+#include "addon/classes.h"
 #include "addon/edge.h"
 #include "addon/memory.h"
 #include "addon/quantizer.h"
@@ -144,7 +146,9 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("unavailable", Napi::Function::New(env, unavailable, "unavailable"));
   exports.Set("memory", Napi::Function::New(env, memory, "memory"));
   exports.Set("selfTest", Napi::Function::New(env, run_self_test, "selfTest"));
+  env.SetInstanceData(std::make_unique<Classes>().release());  // freed by Node with the environment
   export_text_model(env, exports);
+  export_audio_model(env, exports);
   export_quantizer(env, exports);
   return exports;
 }

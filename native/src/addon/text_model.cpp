@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "addon/classes.h"
 #include "addon/edge.h"
 #include "addon/task.h"
 #include "graph/device.h"
@@ -192,7 +193,7 @@ Napi::Value load_text_model(const Napi::CallbackInfo& call) {
     const auto cache_type = cache_type_of(options);
     const auto context_size = static_cast<std::int64_t>(field<double>(options, "contextSize"));
     const graph::Ggml& ggml = graph::Ggml::instance();
-    auto* make = call.Env().GetInstanceData<Napi::FunctionReference>();
+    auto* make = &call.Env().GetInstanceData<Classes>()->text_model;
     loading() = std::stop_source();
     return Task::start(
         call.Env(), call[1].As<Napi::Function>(), loading().get_token(),
@@ -321,8 +322,7 @@ Napi::Value eval_perplexity(const Napi::CallbackInfo& call) {
 }  // namespace
 
 void export_text_model(Napi::Env env, Napi::Object exports) {
-  auto make = std::make_unique<Napi::FunctionReference>(Napi::Persistent(TextModel::define(env)));
-  env.SetInstanceData(make.release());  // freed by Node with the environment
+  env.GetInstanceData<Classes>()->text_model = Napi::Persistent(TextModel::define(env));
   exports.Set("loadTextModel", Napi::Function::New(env, load_text_model, "loadTextModel"));
   exports.Set("stopLoading", Napi::Function::New(env, stop_loading, "stopLoading"));
   exports.Set("evalLogits", Napi::Function::New(env, eval_logits, "evalLogits"));

@@ -46,7 +46,8 @@ const std::initializer_list<Rule> rules = {
 };
 
 bool is_tried_unary(const ggml_tensor* node) {
-  constexpr std::array tried{GGML_UNARY_OP_GELU_ERF, GGML_UNARY_OP_GELU, GGML_UNARY_OP_SILU, GGML_UNARY_OP_TANH};
+  constexpr std::array tried{GGML_UNARY_OP_GELU_ERF, GGML_UNARY_OP_GELU, GGML_UNARY_OP_SILU, GGML_UNARY_OP_TANH,
+                             GGML_UNARY_OP_RELU};
   return std::ranges::find(tried, ggml_get_unary_op(node)) != tried.end();
 }
 

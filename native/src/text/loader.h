@@ -1,24 +1,15 @@
 #pragma once
 #include <utility>
 
-#include "core/result.h"
-#include "graph/error.h"
+#include "graph/need.h"
 #include "lut/flute.h"
 #include "lut/formats.h"
 #include "text/llama.h"
 
 namespace lutra::text {
 
-[[noreturn]] inline void refuse(const core::Error& error) {
-  throw graph::GraphError(error.code, error.message, error.hint, error.subject);
-}
-
-/// The value, or the error thrown.
-template <typename Value>
-Value need(core::Result<Value> result) {
-  if (!result) refuse(result.error());
-  return std::move(result).value();
-}
+using graph::need;
+using graph::refuse;
 
 /// Fills a model from its checkpoint, tensor by tensor, and lets go of the file's pages as it goes.
 class Llama::Loader {

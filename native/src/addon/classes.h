@@ -1,0 +1,12 @@
+#pragma once
+#include <napi.h>
+
+namespace lutra::addon {
+
+/// The constructors of our classes, kept with Node's environment.
+struct Classes {
+  Napi::FunctionReference text_model;
+  Napi::FunctionReference audio_model;
+};
+
+}  // namespace lutra::addon

@@ -1,0 +1,35 @@
+#pragma once
+#include <cstdint>
+#include <string_view>
+
+namespace lutra::audio {
+
+/// One block of output channels over one block of frames.
+/// out[r][f] = bias[r] + sum over rows i and taps j of weights[i][j][r] * a[i * stride + j * dilation + f]
+struct ConvTile {
+  const float* a = nullptr;  ///< (n_in, stride); readable to f = frames + (taps - 1) * dilation
+  std::int64_t stride = 0;
+  std::int64_t n_in = 0;
+  std::int64_t taps = 0;
+  std::int64_t dilation = 1;
+  const float* weights = nullptr;  ///< (n_in, taps, rows)
+  const float* bias = nullptr;     ///< (rows)
+  float* out = nullptr;            ///< (rows, frames)
+};
+
+/// The inner loops of the autoencoder, for one instruction set.
+struct ConvKernels {
+  std::string_view name;
+  int rows;    ///< output channels of a tile
+  int frames;  ///< frames of a tile
+  void (*multiply)(const ConvTile& tile);
+  /// y = x + sin(alpha x)^2 * inverse_beta
+  void (*snake)(const float* x, float alpha, float inverse_beta, float* y, std::int64_t count);
+};
+
+/// Null where this machine cannot run it: `scalar`, `avx2`, `avx512`, `neon`.
+const ConvKernels* conv_kernels_named(std::string_view name);
+/// The kernels that go with lut::best_kernels().
+const ConvKernels& best_conv_kernels();
+
+}  // namespace lutra::audio

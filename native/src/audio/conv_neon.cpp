@@ -1,0 +1,10 @@
+#include "simd/neon.h"
+// After the instruction set: the kernels are written against it.
+#include "audio/conv_impl.h"
+
+namespace lutra::audio {
+
+extern const ConvKernels neon_conv_kernels;
+const ConvKernels neon_conv_kernels = these_kernels;
+
+}  // namespace lutra::audio
