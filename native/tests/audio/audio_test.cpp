@@ -264,7 +264,7 @@ void refuse_what_does_not_add_up(const fs::path& golden, const graph::Compute& c
       fs::copy(golden, copy, fs::copy_options::recursive);
       std::ifstream in(copy / "model_config.json");
       std::string text((std::istreambuf_iterator<char>(in)), {});
-      const auto at = text.find(from);
+      const auto at = text.rfind(from);
       check(at != std::string::npos, "the configuration has " + from);
       if (at != std::string::npos) text.replace(at, from.size(), to);
       std::ofstream(copy / "model_config.json") << text;
