@@ -57,6 +57,26 @@ export const evaluatedPerplexitySchema = z.object({
 });
 export type EvaluatedPerplexity = z.infer<typeof evaluatedPerplexitySchema>;
 
+/** A text-to-audio model as its files describe it. */
+export const audioDescriptionSchema = z.object({
+  objective: z.enum(['v', 'rectified_flow']),
+  sampleRate: z.number().int().positive(),
+  channels: z.number().int().positive(),
+  /** Samples per latent frame. */
+  hop: z.number().int().positive(),
+  /** Latent frames of the window that it was trained for. */
+  mostFrames: z.number().int().positive(),
+  promptTokens: z.number().int().positive(),
+  /** Folders of the tokenizer and of T5; empty where there is none. */
+  tokenizer: z.string(),
+  textEncoder: z.string(),
+  /** Whether it can start from a sound. */
+  hasEncoder: z.boolean(),
+  /** Its default first. */
+  samplers: z.array(z.string()).min(1),
+});
+export type AudioDescription = z.infer<typeof audioDescriptionSchema>;
+
 export const quantizedSizeSchema = z.object({
   sourceBytes: z.number().nonnegative(),
   weightBytes: z.number().nonnegative(),
@@ -108,6 +128,76 @@ export interface Addon extends AddonLoaded {
     tell: (done: number, total: number) => void,
   ): Promise<EvaluatedPerplexity>;
   stopEvaluating(): void;
+  /** Reads headers only. */
+  describeAudio(options: Pick<AudioModelOptions, 'path' | 'textEncoder'>): AudioDescription;
+  loadAudioModel(options: AudioModelOptions, tell: (done: number, total: number) => void): Promise<AudioModel>;
+  stopLoadingAudio(): void;
+  /** Every stage that an `.npz` of inputs determines, written to another; returns their names. */
+  evalAudio(
+    options: AudioModelOptions & {
+      readonly inputs: string;
+      readonly output: string;
+      /** Empty: the model's default. */
+      readonly sampler: string;
+      readonly guidance: number;
+    },
+  ): Promise<string[]>;
+}
+
+export interface AudioModelOptions {
+  /** A diffusers folder, a folder with a single file and `model_config.json`, or that file. */
+  readonly path: string;
+  /** T5's folder; empty: what lies beside the model. */
+  readonly textEncoder: string;
+  readonly weights: 'f32' | 'bf16' | 'q8' | 'lut4';
+  /** 0: one per core. */
+  readonly threads: number;
+}
+
+/** Tokens of a prompt, filled up to the model's prompt length. */
+export interface AudioPrompt {
+  readonly ids: Int32Array;
+  readonly mask: Int32Array;
+}
+
+export interface AudioGenerateOptions {
+  readonly prompt: AudioPrompt;
+  readonly negative: AudioPrompt | null;
+  readonly secondsStart: number;
+  readonly secondsTotal: number;
+  /** Latent frames to make. */
+  readonly frames: number;
+  /** Empty: the model's default. */
+  readonly sampler: string;
+  readonly steps: number;
+  readonly sigmaMin: number;
+  readonly sigmaMax: number;
+  readonly rho: number;
+  /** With `init`: how much of it is made anew, 0 to 1. */
+  readonly strength: number;
+  readonly guidance: number;
+  readonly guidanceRescale: number;
+  readonly seed: number;
+  /** Samples (channels, n) at the model's rate to start from. */
+  readonly init: Float32Array | null;
+  /** With `init`: for each frame 1 where it is made anew, 0 where it stays. */
+  readonly change: Float32Array | null;
+}
+
+/** What `generate` tells: `kind * audioEventUnit + done`, and the total. */
+export const audioEvents = { step: 0, decoding: 1 } as const;
+export const audioEventUnit = 2 ** 20;
+
+/** A loaded text-to-audio model. One call at a time. */
+export interface AudioModel {
+  info(): AudioDescription & { weightBytes: number };
+  /** Samples (channels, frames * hop), not clipped. */
+  generate(options: AudioGenerateOptions, tell: (event: number, total: number) => void): Promise<Float32Array>;
+  /** The clean latents that the last step saw, (latent channels, frames). */
+  preview(): Float32Array;
+  /** What is being made fails with `cancelled` within a second. */
+  stop(): void;
+  close(): void;
 }
 
 export interface QuantizeOptions {
@@ -188,6 +278,10 @@ interface Binding {
   evalLogits(options: EvaluateOptions, tell: () => void): Promise<unknown>;
   evalPerplexity(options: EvaluateOptions, tell: (done: number, total: number) => void): Promise<unknown>;
   stopEvaluating(): void;
+  describeAudio(options: Pick<AudioModelOptions, 'path' | 'textEncoder'>): unknown;
+  loadAudioModel(options: AudioModelOptions, tell: (done: number, total: number) => void): Promise<AudioModel>;
+  stopLoadingAudio(): void;
+  evalAudio(options: AudioModelOptions, tell: () => void): Promise<unknown>;
 }
 
 const bindingNames = [
@@ -204,6 +298,10 @@ const bindingNames = [
   'evalLogits',
   'evalPerplexity',
   'stopEvaluating',
+  'describeAudio',
+  'loadAudioModel',
+  'stopLoadingAudio',
+  'evalAudio',
 ] as const satisfies (keyof Binding)[];
 
 function isBinding(value: unknown): value is Binding {
@@ -249,6 +347,16 @@ function guardedModel(model: TextModel): TextModel {
   return {
     info: () => model.info(),
     generate: (options, tell) => later(() => model.generate(options, tell)),
+    stop: () => model.stop(),
+    close: () => model.close(),
+  };
+}
+
+function guardedAudioModel(model: AudioModel): AudioModel {
+  return {
+    info: () => model.info(),
+    generate: (options, tell) => later(() => model.generate(options, tell)),
+    preview: () => model.preview(),
     stop: () => model.stop(),
     close: () => model.close(),
   };
@@ -347,6 +455,11 @@ export async function loadAddon(addonFolder: string, gpu: AddonGpu): Promise<Add
     quantizeFolder: (options, tell) => guardedLater(() => binding.quantizeFolder(options, tell), quantizedReportSchema),
     stopQuantizing: () => binding.stopQuantizing(),
     stopEvaluating: () => binding.stopEvaluating(),
+    describeAudio: (options) => guarded(() => binding.describeAudio(options), audioDescriptionSchema),
+    loadAudioModel: async (options, tell) =>
+      guardedAudioModel(await later(() => binding.loadAudioModel(options, tell))),
+    stopLoadingAudio: () => binding.stopLoadingAudio(),
+    evalAudio: (options) => guardedLater(() => binding.evalAudio(options, () => undefined), z.array(z.string())),
     evalLogits: (options) => guardedLater(() => binding.evalLogits(options, () => undefined), evaluatedLogitsSchema),
     evalPerplexity: (options, tell) =>
       guardedLater(() => binding.evalPerplexity(options, tell), evaluatedPerplexitySchema),

@@ -4,10 +4,13 @@
  */
 import type { EngineReport, EngineStatus } from '../../contract/engine.ts';
 import type { Fit } from '../../contract/models.ts';
-import type { QuantizedSize } from './addon.ts';
+import type { AudioDescription, QuantizedSize } from './addon.ts';
 import type {
   AnswerEvent,
   AnswerRequest,
+  AudioEvaluate,
+  AudioEvent,
+  AudioRequest,
   ComputeOptions,
   Inspection,
   PerplexityEvent,
@@ -51,6 +54,13 @@ export interface Engine {
   quantize(request: QuantizeRun, options?: WorkOptions): AsyncIterable<QuantizeEvent>;
   /** Queued work: how surprised a model is by a text file; the result comes with the last event. */
   perplexity(request: PerplexityRequest, options?: WorkOptions): AsyncIterable<PerplexityEvent>;
+
+  /** Queued work: one take of a sound, which comes with the last event. */
+  generateAudio(request: AudioRequest, options?: WorkOptions): AsyncIterable<AudioEvent>;
+  /** Queued work: every stage that an `.npz` of inputs determines. */
+  evaluateAudio(request: AudioEvaluate, options?: WorkOptions): Promise<string[]>;
+  /** Light work. `textEncoder` empty: what lies beside the model. */
+  describeAudio(path: string, textEncoder: string): Promise<AudioDescription>;
 
   /** Light work: runs beside the queue. */
   inspect(path: string, options?: { signal?: AbortSignal }): Promise<Inspection>;

@@ -11,7 +11,12 @@ import { capabilitySchema, fitSchema, modelKindSchema } from '../../contract/mod
 import { call, stream } from '../../contract/rpc/define.ts';
 import type { Client, Handlers } from '../../contract/rpc/define.ts';
 import { settingsSchema } from '../../contract/settings.ts';
-import { evaluatedPerplexitySchema, quantizedReportSchema, quantizedSizeSchema } from './addon.ts';
+import {
+  audioDescriptionSchema,
+  evaluatedPerplexitySchema,
+  quantizedReportSchema,
+  quantizedSizeSchema,
+} from './addon.ts';
 
 /** What a look into a model's files told. A broken model has a `problem` and whatever else could be read. */
 export const inspectionSchema = z.object({
@@ -108,6 +113,72 @@ export const perplexityEventSchema = z.object({
 });
 export type PerplexityEvent = z.infer<typeof perplexityEventSchema>;
 
+export const audioModelSchema = z.object({
+  path: z.string(),
+  /** For messages to the user. */
+  name: z.string(),
+  /** T5's folder; empty: what lies beside the model. */
+  textEncoder: z.string(),
+  weights: z.enum(['f32', 'bf16', 'q8', 'lut4']),
+  threads: computeOptionsSchema.shape.threads,
+});
+export type AudioModelChoice = z.infer<typeof audioModelSchema>;
+
+/** One take. Sounds travel as bytes of f32, (channels, samples), at the model's rate. */
+export const audioRequestSchema = z.object({
+  model: audioModelSchema,
+  prompt: z.string(),
+  /** Null: guidance away from no prompt at all. */
+  negativePrompt: z.string().nullable(),
+  secondsStart: z.number(),
+  secondsTotal: z.number(),
+  /** Length of what is made. */
+  samples: z.number().int().positive(),
+  sampler: z.string(),
+  steps: z.number().int(),
+  sigmaMin: z.number(),
+  sigmaMax: z.number(),
+  rho: z.number(),
+  guidance: z.number(),
+  guidanceRescale: z.number(),
+  seed: z.number().int().min(0).max(0xffff_ffff),
+  init: bytesSchema.nullable(),
+  strength: z.number(),
+  /** With `init`: what is made anew, in samples; null: all. */
+  region: z.object({ start: z.number().int().min(0), end: z.number().int().min(0) }).nullable(),
+});
+export type AudioRequest = z.infer<typeof audioRequestSchema>;
+
+export const audioEventSchema = z.discriminatedUnion('type', [
+  z.object({
+    type: z.literal('stage'),
+    stage: z.enum(['loading', 'steps', 'decoding']),
+    done: z.number().nonnegative(),
+    total: z.number().nonnegative(),
+    /** After a step: the loudness of the latents' channels over time, 0 to 255, (rows, columns). */
+    preview: z.object({ rows: z.number().int(), columns: z.number().int(), values: bytesSchema }).nullable(),
+  }),
+  /** What of the prompt the model does not hear. */
+  z.object({ type: z.literal('cut'), text: z.string() }),
+  z.object({
+    type: z.literal('done'),
+    /** f32, (channels, samples). */
+    bytes: bytesSchema,
+    channels: z.number().int().positive(),
+    sampleRate: z.number().int().positive(),
+  }),
+]);
+export type AudioEvent = z.infer<typeof audioEventSchema>;
+
+export const audioEvaluateSchema = z.object({
+  model: audioModelSchema,
+  inputs: z.string(),
+  output: z.string(),
+  sampler: z.string(),
+  guidance: z.number(),
+});
+export type AudioEvaluate = z.infer<typeof audioEvaluateSchema>;
+
 export const engineProtocol = {
   engine: {
     /** Devices, versions and the self-test. The first call may take a second. */
@@ -154,6 +225,13 @@ export const engineProtocol = {
       }),
       z.object({ bytes: bytesSchema, vocabSize: z.number().int().positive() }),
     ),
+  },
+  audio: {
+    /** Reads headers only. */
+    describe: call(z.object({ path: z.string(), textEncoder: z.string() }), audioDescriptionSchema),
+    generate: stream(audioRequestSchema, audioEventSchema),
+    /** Writes every stage that an `.npz` of inputs determines to another; returns their names. */
+    evaluate: call(audioEvaluateSchema, z.object({ stages: z.array(z.string()) })),
   },
   chat: {
     answer: stream(answerRequestSchema, answerEventSchema),

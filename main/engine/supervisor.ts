@@ -11,10 +11,13 @@ import type { EngineExit } from './crash.ts';
 import { priorities } from './engine.ts';
 import type { Engine, WorkOptions } from './engine.ts';
 import { engineProtocol } from './protocol.ts';
-import type { QuantizedSize } from './addon.ts';
+import type { AudioDescription, QuantizedSize } from './addon.ts';
 import type {
   AnswerEvent,
   AnswerRequest,
+  AudioEvaluate,
+  AudioEvent,
+  AudioRequest,
   ComputeOptions,
   EngineClient,
   Inspection,
@@ -171,6 +174,28 @@ export class EngineSupervisor implements Engine {
     );
   }
 
+  generateAudio(request: AudioRequest, options: WorkOptions = {}): AsyncGenerator<AudioEvent, void, undefined> {
+    return this.#queued(`made a sound with "${request.model.name}"`, options, (client, signal) =>
+      client.audio.generate(request, { signal }),
+    );
+  }
+
+  async evaluateAudio(request: AudioEvaluate, options: WorkOptions = {}): Promise<string[]> {
+    const giveBack = await this.#turns.take(options.priority ?? priorities.normal, options.signal);
+    try {
+      const { stages } = await this.#call(`evaluated "${request.model.path}"`, (client) =>
+        client.audio.evaluate(request),
+      );
+      return stages;
+    } finally {
+      giveBack();
+    }
+  }
+
+  describeAudio(path: string, textEncoder: string): Promise<AudioDescription> {
+    return this.#call(`looked at "${path}"`, (client) => client.audio.describe({ path, textEncoder }));
+  }
+
   /** A stream that waits for its turn. */
   async *#queued<T>(
     doing: string,
@@ -180,9 +205,13 @@ export class EngineSupervisor implements Engine {
     const giveBack = await this.#turns.take(options.priority ?? priorities.normal, options.signal);
     const signal = options.signal ?? new AbortController().signal;
     try {
+      this.#doing = doing;
+      this.#change({ state: 'busy' });
       yield* this.#stream(doing, (client) => begin(client, signal));
     } finally {
+      this.#doing = null;
       this.#lastUseAt = Date.now();
+      if (this.#status.state === 'busy') this.#change({ state: 'ready' });
       giveBack();
     }
   }

@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { z } from 'zod';
 import { LutraError } from '../../../contract/errors.ts';
 import type { Studio } from '../../studio.ts';
-import type { CommandContext, EvaluateArguments, PerplexityArguments } from './program.ts';
+import type { CommandContext, EvaluateArguments, EvaluateAudioArguments, PerplexityArguments } from './program.ts';
 import { interruptSignal, printJson, withStudio } from './with-studio.ts';
 
 const tokensSchema = z.array(z.number().int().min(0).max(0x7fff_ffff)).min(1).max(1_000_000);
@@ -41,7 +41,31 @@ export async function evaluatePerplexity(context: CommandContext, args: Perplexi
   });
 }
 
-function pathOf(studio: Studio, model: string): string {
+/** Writes every stage of a text-to-audio model that the inputs determine. */
+export async function evaluateAudio(context: CommandContext, args: EvaluateAudioArguments): Promise<void> {
+  await withStudio(context, async (studio) => {
+    const path = pathOf(studio, args.model);
+    const model = {
+      path,
+      name: path,
+      textEncoder: args.textEncoder === undefined ? '' : resolve(args.textEncoder),
+      weights: args.weights,
+      threads: studio.settings.get().threads,
+    };
+    const stages = await studio.engine.evaluateAudio({
+      model,
+      inputs: resolve(args.inputs),
+      output: resolve(args.out),
+      sampler: args.sampler ?? '',
+      guidance: args.cfg,
+    });
+    if (context.json) printJson({ model: path, stages, out: resolve(args.out) });
+    else process.stdout.write(`${stages.join(', ')}: ${resolve(args.out)}\n`);
+  });
+}
+
+/** A path, or a known model's name or id. Fails with `not-found`. */
+export function pathOf(studio: Studio, model: string): string {
   if (existsSync(model)) return resolve(model);
   const known = studio.models.list().find(({ id, name }) => id === model || name === model);
   if (known !== undefined) return studio.models.pathOf(known.id);

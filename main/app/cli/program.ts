@@ -7,7 +7,7 @@ import { version } from '../../../package.json';
 import { chosenDataFolder, serveStudio } from '../serve.ts';
 import { chat } from './chat.ts';
 import { doctor } from './doctor.ts';
-import { evaluateLogits, evaluatePerplexity } from './evaluate.ts';
+import { evaluateAudio, evaluateLogits, evaluatePerplexity } from './evaluate.ts';
 import { addModels, listModels } from './models.ts';
 import { quantize } from './quantize.ts';
 import { recover } from './recover.ts';
@@ -162,6 +162,25 @@ function buildProgram(entryFolder: string): Command {
     .addOption(data())
     .action((options: GlobalOptions & PerplexityArguments) => evaluatePerplexity(contextOf(options), options));
 
+  evaluate
+    .command('audio')
+    .description('write every stage of a text-to-audio model that the inputs determine, in full precision')
+    .requiredOption('--model <model>', 'a Stable Audio folder or file, or the name or id of a known model')
+    .requiredOption(
+      '--inputs <file>',
+      'an .npz with any of input_ids, attention_mask, seconds_start, seconds_total, latents, timestep, sigmas, step_noise, audio',
+    )
+    .requiredOption('--out <file>', 'the .npz file to write')
+    .option('--text-encoder <folder>', "T5's folder, where it is not beside the model")
+    .option('--sampler <name>', "for the denoised latents; the model's default otherwise")
+    .option('--cfg <scale>', 'guidance away from no prompt, for the denoised latents', real(0, 100), 1)
+    .addOption(
+      new Option('--weights <type>', 'how matrices are held').choices(['f32', 'bf16', 'q8', 'lut4']).default('f32'),
+    )
+    .addOption(json())
+    .addOption(data())
+    .action((options: GlobalOptions & EvaluateAudioArguments) => evaluateAudio(contextOf(options), options));
+
   program
     .command('quantize')
     .description('make a smaller copy of a model; what was stopped goes on when it is called again')
@@ -194,6 +213,16 @@ function buildProgram(entryFolder: string): Command {
   for (const command of [...program.commands, ...models.commands, ...evaluate.commands])
     command.exitOverride().showHelpAfterError();
   return program;
+}
+
+export interface EvaluateAudioArguments {
+  readonly model: string;
+  readonly inputs: string;
+  readonly out: string;
+  readonly textEncoder?: string;
+  readonly sampler?: string;
+  readonly cfg: number;
+  readonly weights: 'f32' | 'bf16' | 'q8' | 'lut4';
 }
 
 export interface PerplexityArguments {

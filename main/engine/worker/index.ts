@@ -9,6 +9,7 @@ import type { EngineHandlers } from '../protocol.ts';
 import { followed } from './followed.ts';
 import { createModelHandlers } from './inspect/index.ts';
 import type { EvaluatedPerplexity, QuantizedReport } from '../addon.ts';
+import { AudioRuntime } from './audio/runtime.ts';
 import { ChatRuntime } from './chat-runtime.ts';
 import { LlamaBackend } from './llama.ts';
 import { Reporter } from './report.ts';
@@ -30,15 +31,29 @@ const device = settingsSchema.shape.device.catch('auto').parse(process.env['LUTR
 const llama = new LlamaBackend(device);
 const reporter = new Reporter(llama, import.meta.dirname);
 const runtime = new ChatRuntime({ gguf: llama, folder: new FolderBackend(() => reporter.addon()) });
+const audio = new AudioRuntime(() => reporter.addon());
 
 const handlers: EngineHandlers = {
   engine: {
     report: () => reporter.report(),
-    memory: () => ({ engineBytes: process.memoryUsage.rss(), loadedModel: runtime.loadedModel() }),
+    memory: () => ({
+      engineBytes: process.memoryUsage.rss(),
+      loadedModel: runtime.loadedModel() ?? audio.loadedModel(),
+    }),
     unload: async () => {
       await runtime.unload();
+      audio.drop();
       return {};
     },
+  },
+  audio: {
+    describe: ({ path, textEncoder }) => audio.describe(path, textEncoder),
+    // Chat and sound take turns in memory.
+    generate: async function* (request, { signal }) {
+      await runtime.unload();
+      yield* audio.generate(request, signal);
+    },
+    evaluate: async (request) => ({ stages: await audio.evaluate(request) }),
   },
   quantize: {
     predict: async ({ threads, ...options }) =>
@@ -86,7 +101,10 @@ const handlers: EngineHandlers = {
   },
   models: createModelHandlers({ deviceFor: () => reporter.gpu() }),
   chat: {
-    answer: (request, { signal }) => runtime.answer(request, signal),
+    answer: (request, { signal }) => {
+      audio.drop();
+      return runtime.answer(request, signal);
+    },
     stop: () => {
       runtime.stop();
       return {};

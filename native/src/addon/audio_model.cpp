@@ -80,6 +80,24 @@ Napi::Float32Array to_js_array(Napi::Env env, std::span<const float> values) {
   return array;
 }
 
+Napi::Object describe(Napi::Env env, const audio::Checkpoint& checkpoint, const std::string& text_encoder) {
+  const audio::Config& config = checkpoint.config();
+  auto result = Napi::Object::New(env);
+  result.Set("objective", config.objective == audio::Objective::v ? "v" : "rectified_flow");
+  result.Set("sampleRate", static_cast<double>(config.sample_rate));
+  result.Set("channels", static_cast<double>(config.audio_channels));
+  result.Set("hop", static_cast<double>(config.vae.hop()));
+  result.Set("mostFrames", static_cast<double>(config.most_latents()));
+  result.Set("promptTokens", static_cast<double>(config.prompt_length));
+  result.Set("tokenizer", checkpoint.tokenizer().empty() ? text_encoder : checkpoint.tokenizer());
+  result.Set("textEncoder", text_encoder);
+  result.Set("hasEncoder", checkpoint.has_encoder());
+  auto samplers = Napi::Array::New(env);
+  for (const auto name : audio::samplers_of(config.objective)) samplers.Set(samplers.Length(), std::string(name));
+  result.Set("samplers", samplers);
+  return result;
+}
+
 class AudioModel : public Napi::ObjectWrap<AudioModel> {
  public:
   static Napi::Function define(Napi::Env env) {
@@ -101,21 +119,8 @@ class AudioModel : public Napi::ObjectWrap<AudioModel> {
   Napi::Value info(const Napi::CallbackInfo& call) {
     return at_the_edge(call.Env(), [&]() -> Napi::Value {
       const audio::Pipeline& pipeline = *loaded().pipeline;
-      const audio::Config& config = pipeline.config();
-      auto result = Napi::Object::New(call.Env());
-      result.Set("objective", config.objective == audio::Objective::v ? "v" : "rectified_flow");
-      result.Set("sampleRate", static_cast<double>(config.sample_rate));
-      result.Set("channels", static_cast<double>(config.audio_channels));
-      result.Set("hop", static_cast<double>(config.vae.hop()));
-      result.Set("mostFrames", static_cast<double>(config.most_latents()));
-      result.Set("promptTokens", static_cast<double>(config.prompt_length));
-      result.Set("tokenizer", pipeline.checkpoint().tokenizer());
-      result.Set("hasTextEncoder", !pipeline.text_encoder().empty());
-      result.Set("hasEncoder", pipeline.checkpoint().has_encoder());
+      auto result = describe(call.Env(), pipeline.checkpoint(), pipeline.text_encoder());
       result.Set("weightBytes", static_cast<double>(pipeline.weight_bytes()));
-      auto samplers = Napi::Array::New(call.Env());
-      for (const auto name : audio::samplers_of(config.objective)) samplers.Set(samplers.Length(), std::string(name));
-      result.Set("samplers", samplers);
       return result;
     });
   }
@@ -224,6 +229,17 @@ Napi::Value load_audio_model(const Napi::CallbackInfo& call) {
   });
 }
 
+/// describeAudio({path, textEncoder}): what the files say; reads headers only.
+Napi::Value describe_audio(const Napi::CallbackInfo& call) {
+  return at_the_edge(call.Env(), [&]() -> Napi::Value {
+    if (call.Length() < 1 || !call[0].IsObject()) throw GraphError("bad-input", "An object is expected.");
+    const auto options = call[0].As<Napi::Object>();
+    const auto checkpoint = audio::Checkpoint::open(field<std::string>(options, "path"));
+    const auto chosen = field<std::string>(options, "textEncoder");
+    return describe(call.Env(), checkpoint, chosen.empty() ? checkpoint.text_encoder() : chosen);
+  });
+}
+
 Napi::Value stop_loading(const Napi::CallbackInfo& call) {
   loading().request_stop();
   return call.Env().Undefined();
@@ -260,6 +276,7 @@ Napi::Value eval_audio(const Napi::CallbackInfo& call) {
 void export_audio_model(Napi::Env env, Napi::Object exports) {
   env.GetInstanceData<Classes>()->audio_model = Napi::Persistent(AudioModel::define(env));
   exports.Set("loadAudioModel", Napi::Function::New(env, load_audio_model, "loadAudioModel"));
+  exports.Set("describeAudio", Napi::Function::New(env, describe_audio, "describeAudio"));
   exports.Set("stopLoadingAudio", Napi::Function::New(env, stop_loading, "stopLoadingAudio"));
   exports.Set("evalAudio", Napi::Function::New(env, eval_audio, "evalAudio"));
 }

@@ -217,8 +217,9 @@ export async function inspectDiffusersFolder(folder: string): Promise<Inspection
     bitsPerWeight: parameterCount === 0 ? null : (sizeBytes * 8) / parameterCount,
     license: await licenseOf(folder),
     capabilities: isAudio ? ['audio'] : [],
-    status: 'not-yet',
-    problem: notYetProblem(basename(folder), isAudio ? 'audio' : undefined),
+    ...(pipeline === 'StableAudioPipeline'
+      ? { status: 'ready' as const, problem: null }
+      : { status: 'not-yet' as const, problem: notYetProblem(basename(folder), isAudio ? 'audio' : undefined) }),
   };
 }
 
@@ -250,7 +251,8 @@ export async function inspectStableAudio(path: string): Promise<Inspection> {
     bitsPerWeight: (size * 8) / Math.max(1, parameterCount),
     license: await licenseOf(folder),
     capabilities: ['audio'],
-    status: 'not-yet',
-    problem: notYetProblem(basename(folder), 'audio'),
+    ...(config['model_type'] === 'diffusion_cond'
+      ? { status: 'ready' as const, problem: null }
+      : { status: 'not-yet' as const, problem: notYetProblem(basename(folder), 'audio') }),
   };
 }
