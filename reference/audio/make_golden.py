@@ -1,382 +1,495 @@
-"""Makes tests/golden/audio: tiny random Stable Audio models in the layouts that people publish, with inputs and what
-the original libraries make of them.
+"""Makes tests/golden/audio: tiny random Stable Audio checkpoints in the published layouts, with what the original libraries give.
 
-    python3 -m venv .venv && .venv/bin/pip install torch==2.13.0 transformers diffusers==0.42.1 safetensors numpy
-    .venv/bin/pip install einops einops-exts torchsde alias-free-torch torchdiffeq
-    .venv/bin/pip install --no-deps stable-audio-tools==0.0.19 k-diffusion==0.1.1.post1
+    python3 -m venv .venv && .venv/bin/pip install torch==2.13.0 transformers diffusers==0.42.1 safetensors numpy \
+        einops scipy tqdm pillow torchsde torchdiffeq sentencepiece protobuf
+    .venv/bin/pip install --no-deps stable-audio-tools==0.0.19 k-diffusion==0.1.1.post1 alias-free-torch
     .venv/bin/python reference/audio/make_golden.py
 
-`open-diffusers`: diffusers' StableAudioDiTModel, AutoencoderOobleck and StableAudioProjectionModel, transformers' T5;
-`open-single`: the same weights as stable-audio-tools' one file, its DiT checked to be the same function;
-`small-single`: stable-audio-tools' DiT for rectified flow, stored in f16, outputs in f32 from the rounded weights.
+Folders:
+  open-diffusers  StableAudioPipeline's layout; v objective, grouped heads in cross-attention, one DiT layer
+  open-single     the same weights as stable-audio-tools names them, with model_config.json and t5-base/
+  small-single    like Stable Audio Open Small: rf_denoiser, qk_norm, two DiT layers, only seconds_total
 
-Samplers: k-diffusion's dpmpp_3m_sde and dpmpp_2m_sde and stable-audio-tools' own for the rest, with the recorded noise
-of each step instead of a random one. Starts: sigmas[0] * latents for the first two, sqrt(sigmas[0]^2 + 1) * latents
-for diffusers' cosine solver, latents for the others.
+Every weight is a random number that f16 holds exactly, the beta of the DiT's norms too, which are zeros in published models.
+Everything is stored as f16, except inv_freq and small-single's t5-base/ (f32), and every output is computed in f32 from exactly
+those weights. The real feed-forward is four times as wide as the model; small-single asks for a factor of 1 through ff_kwargs,
+for the sake of size. prompts.json has texts with their tokens, cut to 16 and without padding; input_ids is its first text, padded.
+
+Who computes what (SAT = stable-audio-tools, KD = k-diffusion):
+  text_states      transformers' T5EncoderModel with the mask, then padded rows times 0
+  cross_states, global_states   SAT's NumberConditioner and get_conditioning_inputs: text, then seconds as tokens; seconds side by side
+  velocity         SAT's DiffusionTransformer on (latents, timestep, cross, global)
+  velocity_cfg     the same with cfg_scale 5: v0 + 5 (v - v0), where v0 has zeros for all of cross_states and the same global_states
+  denoised_*       guidance 1 except where the name ends in _cfg (5)
+    dpmpp-3m-sde, dpmpp-2m-sde   KD's functions (eta 1, s_noise 1, midpoint) with KD's VDenoiser, start sigmas[0] * latents,
+                   step_noise[i] as the noise of step i (the last step takes none)
+    v-ddim         SAT's sample(), eta 0, as many steps as the others, t = linspace(1, 0, n + 1)[:-1], start latents
+    cosine-dpm     diffusers' transformer with CosineDPMSolverMultistepScheduler: scale_model_input and step as the pipeline calls
+                   them, its sigmas replaced by ours, start latents * init_noise_sigma = sqrt(sigmas[0]^2 + 1) * latents,
+                   step_noise[i] in place of its Brownian noise (the last step multiplies it by 0)
+    pingpong, euler, dpmpp       SAT's sample_rf, which makes the grid itself (stored as sigmas); start latents; pingpong's
+                   randn_like gives step_noise[i] in step i (the last step multiplies it by 0)
+  decoded_audio    SAT's pretransform on `latents`: raw, neither clipped nor normalized
+  encoded_mean, encoded_std     SAT's encoder on `audio`, halves of its channels; std = softplus(second half) + 1e-4
+For the two open folders the script checks that diffusers' text, projection, transformer and VAE agree with the above.
 """
 
-import importlib
 import json
-import math
+import logging
 import shutil
 import sys
+import tempfile
+from importlib.machinery import ModuleSpec
 from pathlib import Path
-from unittest.mock import MagicMock
+from unittest.mock import MagicMock, patch
 
+import diffusers
 import numpy as np
+import sentencepiece
 import torch
-from diffusers import AutoencoderOobleck, CosineDPMSolverMultistepScheduler, StableAudioDiTModel
+import transformers
+from diffusers import AutoencoderOobleck, CosineDPMSolverMultistepScheduler, StableAudioDiTModel, StableAudioPipeline, StableAudioProjectionModel
 from diffusers.models.embeddings import get_1d_rotary_pos_embed
-from diffusers.pipelines.stable_audio.modeling_stable_audio import StableAudioProjectionModel
-from safetensors.torch import save_file
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
-from transformers import T5Config, T5EncoderModel
-
-# What stable-audio-tools imports for training and never calls here.
-for unused in ("torchaudio", "torchaudio.transforms", "skimage", "skimage.transform", "clip", "dctorch",
-               "dctorch.functional", "torchvision", "torchvision.transforms", "torchvision.transforms.functional",
-               "kornia", "kornia.augmentation", "cleanfid", "cleanfid.inception_torchscript", "accelerate", "resize_right", "jsonmerge", "wandb"):
-    try:
-        importlib.import_module(unused)
-    except ImportError:
-        sys.modules[unused] = MagicMock()
-from k_diffusion import external, sampling as k_sampling  # noqa: E402
-from stable_audio_tools.inference import sampling  # noqa: E402
-from stable_audio_tools.models.dit import DiffusionTransformer  # noqa: E402
+from safetensors.torch import load_file, save_file
+from sentencepiece import sentencepiece_model_pb2
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from transformers import T5Config, T5EncoderModel, T5Tokenizer
 
 TARGET = Path(__file__).parents[2] / "tests" / "golden" / "audio"
-WINDOW, FRAMES, PROMPT = 64, 40, 16
-VAE = dict(encoder_hidden_size=16, downsampling_ratios=[2, 4, 4], channel_multiples=[1, 2, 4], decoder_channels=8,
-           decoder_input_channels=8, audio_channels=2, sampling_rate=44100)
-HOP = 32
-torch.set_num_threads(1)
+LENGTH = 16
+EMBEDDINGS = 120
+EXTRA_IDS = 4
+LATENT = 8
+CORPUS = [
+    "Warm rain on a tin roof", "A dog barking next to a waterfall", "128 BPM tech house drum loop", "Soft piano in a large hall",
+    "Birds singing in the forest", "The sound of a hammer hitting a wooden surface", "Amen break 174 BPM", "Low quality.",
+    "Otters playing in the river", "Thunder rolls, then wind and rain", "Glitchy bass design, 90 BPM", "A café at noon, people talking",
+] * 4
+PROMPTS = [
+    "Warm rain on a tin roof", "", "128 BPM drum loop", "  two   spaces\tand tab ", "A café at noon", "A cafe\u0301", "ﬁne ＢＡＳＳ １７４",
+    "no\u00a0break", "zero\u200bwidth", "水獭", "Thunder rolls, then wind and rain in the forest, birds singing", "a </s> b", "<extra_id_0> rain",
+]
 
 
-def randomize(module: torch.nn.Module, gain: float) -> None:
-    """Nothing at its initial value: ones and zeros would hide a mistake."""
-    for name, parameter in module.named_parameters():
-        scale = gain / math.sqrt(max(1, parameter[0].numel())) if parameter.dim() > 1 else 0.2
-        values = torch.randn_like(parameter) * scale
-        if name.endswith(("gamma", "norm.weight", "norm1.weight", "norm2.weight", "norm3.weight", "norm_q.weight",
-                          "norm_k.weight")) or "layer_norm" in name:
-            values += 1
-        if name.endswith("weight_g"):
-            values = (0.6 + 0.3 * torch.rand_like(parameter)) * gain
-        parameter.data = values
+class Absent:
+    """Stands in for modules that the libraries import at their top and that nothing here calls: files, plots, image metrics."""
+
+    NAMES = ("torchaudio", "torchvision", "skimage", "jsonmerge", "dctorch", "cleanfid", "clip")
+
+    def find_spec(self, name, path=None, target=None):
+        return ModuleSpec(name, self, is_package=True) if name.split(".")[0] in self.NAMES else None
+
+    def create_module(self, spec):
+        return MagicMock(__path__=[], __name__=spec.name, __spec__=spec)
+
+    def exec_module(self, module):
+        pass
 
 
-def make_tokenizer(folder: Path) -> None:
-    words = ["▁a", "▁the", "▁dog", "▁bell", "▁rain", "▁slow", "▁drum", "▁of", "ing", "s"]
-    pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", -20.0)] + [(word, -3.0 - 0.1 * i) for i, word in enumerate(words)]
-    pieces += [(one, -6.0) for one in "▁abcdefghijklmnopqrstuvwxyz.,"]
-    tokenizer = Tokenizer(models.Unigram(pieces, unk_id=2))
-    tokenizer.normalizer = normalizers.NFKC()
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+sys.meta_path.insert(0, Absent())
+import k_diffusion as K  # noqa: E402
+from stable_audio_tools.inference.sampling import sample, sample_rf  # noqa: E402
+from stable_audio_tools.models import autoencoders, diffusion  # noqa: E402, F401 (the factory imports them by and by)
+from stable_audio_tools.models.factory import create_model_from_config  # noqa: E402
+
+sys.meta_path.pop(0)
+for stand_in in [name for name in sys.modules if name.split(".")[0] in Absent.NAMES]:
+    del sys.modules[stand_in]
+
+
+def make_tokenizer() -> Tokenizer:
+    """A Unigram tokenizer in T5's form, its pieces and its table of normalization trained by sentencepiece."""
+    rules = {chr(0xFF01 + i): chr(0x21 + i) for i in range(94)} | {
+        "\u00a0": " ", "\t": " ", "\n": " ", "\u3000": " ", "\u200b": " ", "ﬁ": "fi", "ﬂ": "fl", "e\u0301": "é", "a\u0300": "à", "…": "...", "²": "2",
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        table, prefix = Path(folder) / "rules.tsv", Path(folder) / "spiece"
+        table.write_text("".join(
+            " ".join(f"{ord(c):X}" for c in source) + "\t" + " ".join(f"{ord(c):X}" for c in target) + "\n" for source, target in sorted(rules.items())
+        ))
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(CORPUS), model_prefix=str(prefix), vocab_size=EMBEDDINGS - EXTRA_IDS - 6, model_type="unigram", pad_id=0,
+            eos_id=1, unk_id=2, bos_id=-1, hard_vocab_limit=False, normalization_rule_tsv=str(table), num_threads=1, minloglevel=2,
+        )
+        trained = sentencepiece_model_pb2.ModelProto.FromString(prefix.with_suffix(".model").read_bytes())
+    pieces = [(piece.piece, piece.score) for piece in trained.pieces] + [(f"<extra_id_{i}>", 0.0) for i in reversed(range(EXTRA_IDS))]
+    tokenizer = Tokenizer(models.Unigram(pieces, unk_id=2, byte_fallback=False))
+    tokenizer.normalizer = normalizers.Precompiled(trained.normalizer_spec.precompiled_charsmap)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()])
     tokenizer.decoder = decoders.Metaspace()
-    tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", 1)])
+    special = ["<pad>", "</s>", "<unk>"] + [f"<extra_id_{i}>" for i in reversed(range(EXTRA_IDS))]
+    tokenizer.add_special_tokens([AddedToken(text, special=True, normalized=False) for text in special])
+    return tokenizer
+
+
+def write_tokenizer(tokenizer: Tokenizer, folder: Path, length: int, old: bool) -> None:
+    """Writes the two files; old: with Metaspace's fields as t5-base's own file has them."""
+    definition = json.loads(tokenizer.to_str())
+    if old:
+        old_form = {"type": "Metaspace", "replacement": "▁", "add_prefix_space": True}
+        definition["pre_tokenizer"]["pretokenizers"][1] = definition["decoder"] = old_form
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer.save(str(folder / "tokenizer.json"))
-    write_json(folder / "tokenizer_config.json", {
-        "tokenizer_class": "T5Tokenizer", "model_max_length": PROMPT, "pad_token": "<pad>", "eos_token": "</s>",
-        "unk_token": "<unk>",
+    (folder / "tokenizer.json").write_text(json.dumps(definition, ensure_ascii=False))
+    config = {
+        "additional_special_tokens": [f"<extra_id_{i}>" for i in range(EXTRA_IDS)], "clean_up_tokenization_spaces": True, "eos_token": "</s>",
+        "extra_ids": EXTRA_IDS, "model_max_length": length, "pad_token": "<pad>", "tokenizer_class": "T5Tokenizer", "unk_token": "<unk>",
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
+def encode(folder: Path, texts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
+    tokenizer = T5Tokenizer.from_pretrained(folder, local_files_only=True)
+    both = tokenizer(texts, padding="max_length", truncation=True, max_length=LENGTH, return_tensors="pt")
+    return both["input_ids"], both["attention_mask"]
+
+
+def audio_config(small: bool) -> dict:
+    """model_config.json as the published ones are, with small numbers."""
+    seconds = [] if small else [{"id": "seconds_start", "type": "number", "config": {"min_val": 0, "max_val": 512}}]
+    seconds += [{"id": "seconds_total", "type": "number", "config": {"min_val": 0, "max_val": 256 if small else 512}}]
+    ids, width = [entry["id"] for entry in seconds], 32 if small else 64
+    coder = {"c_mults": [1, 2, 4], "strides": [2, 4, 4], "use_snake": True}
+    dit = {
+        "io_channels": LATENT, "embed_dim": 128, "depth": 2 if small else 1, "num_heads": 2, "cond_token_dim": width,
+        "global_cond_dim": width * len(ids), "transformer_type": "continuous_transformer",
+    }
+    dit |= {"attn_kwargs": {"qk_norm": "ln"}, "ff_kwargs": {"mult": 1}} if small else {"project_cond_tokens": False}
+    objective = {"diffusion_objective": "rf_denoiser"} if small else {}
+    return {
+        "model_type": "diffusion_cond", "sample_size": 2048, "sample_rate": 44100, "audio_channels": 2,
+        "model": {
+            "pretransform": {
+                "type": "autoencoder", "iterate_batch": not small, **({"model_half": True} if small else {}),
+                "config": {
+                    "encoder": {"type": "oobleck", "requires_grad": False, "config": {"in_channels": 2, "channels": 8 if small else 16, **coder, "latent_dim": 2 * LATENT}},
+                    "decoder": {"type": "oobleck", "config": {"out_channels": 2, "channels": 8, **coder, "latent_dim": LATENT, "final_tanh": False}},
+                    "bottleneck": {"type": "vae"}, "latent_dim": LATENT, "downsampling_ratio": 32, "io_channels": 2,
+                },
+            },
+            "conditioning": {
+                "configs": [{"id": "prompt", "type": "t5", "config": {"t5_model_name": "t5-base", "max_length": LENGTH}}, *seconds],
+                "cond_dim": width,
+            },
+            "diffusion": {
+                **objective, "cross_attention_cond_ids": ["prompt", *ids], "global_cond_ids": ids, "type": "dit", "config": dit,
+            },
+            "io_channels": LATENT,
+        },
+        "training": {"use_ema": True, "demo": {"demo_every": 2000, "demo_steps": 250, "demo_cfg_scales": [3, 9]}},
+    }
+
+
+def make_model(config: dict) -> torch.nn.Module:
+    """The model of stable-audio-tools, in f32 and without the text encoder, which is no part of its file."""
+    config = json.loads(json.dumps(config))
+    config["model"]["pretransform"].pop("model_half", None)
+    del config["model"]["conditioning"]["configs"][0]
+    return create_model_from_config(config).eval().requires_grad_(False)
+
+
+def fill(module: torch.nn.Module) -> None:
+    """Random values that f16 holds, of a size that keeps activations near 1."""
+    for name, tensor in module.state_dict().items():
+        noise, kind = torch.randn_like(tensor), name.split(".")[-1]
+        if kind == "inv_freq":
+            continue
+        if kind in ("alpha", "bias", "beta") or (kind == "weight" and tensor.dim() == 1):
+            value = noise * 0.3 + (1 if kind == "weight" else 0)
+        elif kind == "gamma":
+            value = 1 + noise * 0.3
+        elif kind == "weight_g":
+            continue
+        elif kind == "weight_v":
+            value = noise * 0.5
+        elif kind == "weights" or "timestep_features" in name or "shared" in name:
+            value = noise
+        elif "relative_attention_bias" in name:
+            value = noise * 0.5
+        else:
+            value = noise * (0.5 if "process_conv" in name else 1) / tensor[0].numel() ** 0.5
+            if name.endswith("SelfAttention.q.weight"):
+                value = value / 8 ** 0.5
+        tensor.copy_(value)
+    for name, part in module.named_modules():
+        if hasattr(part, "weight_g"):
+            gain = 1.0
+            if isinstance(part, torch.nn.ConvTranspose1d):
+                gain = (part.out_channels * part.stride[0] / part.in_channels) ** 0.5
+            elif part.kernel_size[0] == 1 or part.kernel_size[0] == 7 and part.in_channels == part.out_channels:
+                gain = 0.5
+            part.weight_g.copy_(gain * (1 + 0.3 * torch.randn_like(part.weight_g)).abs())
+    for name, tensor in module.state_dict().items():
+        if not name.endswith("inv_freq"):
+            tensor.copy_(tensor.half().float())
+
+
+def scale_velocity(dit: torch.nn.Module, velocity: torch.Tensor) -> None:
+    """Velocities get a deviation near 1, so that the samplers stay near 1 too."""
+    last = dit.transformer.project_out.weight
+    last.copy_((last / velocity.std()).half().float())
+
+
+def scale_coder(coder: torch.nn.Module, latents: torch.Tensor, audio: torch.Tensor) -> None:
+    """Decoded audio gets a peak near 1, encoded means a deviation near 1."""
+    last = coder.decoder.layers[-2].weight_g
+    last.copy_((last / coder.decode(latents).abs().max()).half().float())
+    last = coder.encoder.layers[-1].weight_g
+    last.copy_((last / coder.encoder(audio).std()).half().float())
+
+
+def make_text(width: int) -> T5EncoderModel:
+    config = T5Config(
+        vocab_size=EMBEDDINGS, d_model=width, d_kv=8, d_ff=64, num_layers=2, num_heads=4, relative_attention_num_buckets=32,
+        relative_attention_max_distance=128, layer_norm_epsilon=1e-6, feed_forward_proj="relu", n_positions=512,
+    )
+    text = T5EncoderModel._from_config(config, attn_implementation="eager").float().eval().requires_grad_(False)
+    fill(text)
+    return text
+
+
+def renamed_dit(name: str) -> str:
+    """stable-audio-tools' name in diffusers' words; q, k and v are still together."""
+    for old, new in {
+        "timestep_features.weight": "time_proj.weight", "to_timestep_embed": "timestep_proj", "to_cond_embed": "cross_attention_proj",
+        "to_global_embed": "global_proj", "transformer.project_in": "proj_in", "transformer.project_out": "proj_out",
+        "transformer.layers": "transformer_blocks", "pre_norm": "norm1", "cross_attend_norm": "norm2", "ff_norm": "norm3",
+        "gamma": "weight", "beta": "bias", "self_attn": "attn1", "cross_attn": "attn2", "to_out": "to_out.0", "ff.ff": "ff.net",
+    }.items():
+        name = name.replace(old, new)
+    return name
+
+
+def renamed_coder(name: str, blocks: int = 3) -> str:
+    side, _, first, *rest = name.split(".")
+    if int(first) in (0, blocks + 2):
+        return ".".join([side, "conv1" if first == "0" else "conv2", *rest])
+    if int(first) == blocks + 1:
+        return ".".join([side, "snake1", *rest])
+    _, second, *rest = rest
+    parts = ["res_unit1", "res_unit2", "res_unit3", "snake1", "conv1"] if side == "encoder" else ["snake1", "conv_t1", "res_unit1", "res_unit2", "res_unit3"]
+    part = parts[int(second)]
+    if part.startswith("res"):
+        part += "." + ["snake1", "conv1", "snake2", "conv2"][int(rest[1])]
+        rest = rest[2:]
+    return ".".join([side, "block", str(int(first) - 1), part, *rest])
+
+
+def make_diffusers(model: torch.nn.Module, config: dict, text: T5EncoderModel, tokenizer: T5Tokenizer) -> StableAudioPipeline:
+    """The same weights in diffusers' classes."""
+    transformer = StableAudioDiTModel(
+        sample_size=64, in_channels=LATENT, out_channels=LATENT, num_layers=1, attention_head_dim=64, num_attention_heads=2,
+        num_key_value_attention_heads=1, cross_attention_dim=64, cross_attention_input_dim=64, global_states_input_dim=128, time_proj_dim=256,
+    )
+    tensors = {}
+    for name, tensor in model.model.model.state_dict().items():
+        name = renamed_dit(name)
+        if name.endswith("inv_freq"):
+            continue
+        for fused, parts in (("to_qkv", "qkv"), ("to_kv", "kv")):
+            if fused in name:
+                pieces = tensor.chunk(len(parts))
+                tensors |= {name.replace(fused, f"to_{part}"): piece.clone() for part, piece in zip(parts, pieces, strict=True)}
+                break
+        else:
+            tensors[name] = tensor[:, 0].clone() if name == "time_proj.weight" else tensor
+    transformer.load_state_dict(tensors)
+
+    coder = AutoencoderOobleck(
+        encoder_hidden_size=16, downsampling_ratios=[2, 4, 4], channel_multiples=[1, 2, 4], decoder_channels=8, decoder_input_channels=LATENT,
+    )
+    tensors = model.pretransform.model.state_dict()
+    coder.load_state_dict({
+        renamed_coder(name): tensor[None, :, None] if name.endswith(("alpha", "beta")) else tensor for name, tensor in tensors.items()
     })
 
-
-def write_json(path: Path, value: dict) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(value, indent=2) + "\n")
-
-
-def save(tensors: dict[str, torch.Tensor], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, path, metadata={"format": "pt"})
-
-
-def make_t5() -> T5EncoderModel:
-    config = T5Config(vocab_size=64, d_model=64, d_kv=8, d_ff=48, num_layers=2, num_heads=4, feed_forward_proj="relu")
-    model = T5EncoderModel(config).float().eval()
-    randomize(model, 1.0)
-    model.encoder.block[0].layer[0].SelfAttention.relative_attention_bias.weight.data *= 4
-    return model
+    projection = StableAudioProjectionModel(text_encoder_dim=64, conditioning_dim=64, min_value=0, max_value=512)
+    projection.load_state_dict({
+        name.replace("conditioners.seconds_start.embedder.embedding", "start_number_conditioner.time_positional_embedding")
+        .replace("conditioners.seconds_total.embedder.embedding", "end_number_conditioner.time_positional_embedding"): tensor
+        for name, tensor in model.conditioner.state_dict().items()
+    })
+    return StableAudioPipeline(
+        vae=coder.eval(), text_encoder=text, projection_model=projection.eval(), tokenizer=tokenizer, transformer=transformer.eval(),
+        scheduler=CosineDPMSolverMultistepScheduler(sigma_min=0.3, sigma_max=500),
+    )
 
 
-def save_t5(model: T5EncoderModel, folder: Path) -> None:
-    tensors = {name: tensor for name, tensor in model.state_dict().items() if name != "encoder.embed_tokens.weight"}
-    save(tensors, folder / "model.safetensors")
-    config = json.loads(model.config.to_json_string(use_diff=False))
-    write_json(folder / "config.json", {key: value for key, value in config.items() if value is not None})
+def near(one: torch.Tensor, other: torch.Tensor, limit: float, what: str) -> None:
+    worst = (one - other).abs().max().item()
+    print(f"  diffusers against stable-audio-tools, {what}: {worst:.2e}")
+    assert one.shape == other.shape and worst < limit, what
 
 
-def single_vae(vae: AutoencoderOobleck) -> dict[str, torch.Tensor]:
-    """diffusers' autoencoder by stable-audio-tools' names."""
-    n = len(VAE["downsampling_ratios"])
-    inner = {"snake1": "0", "conv1": "1", "snake2": "2", "conv2": "3"}
-    result = {}
-    for name, tensor in vae.state_dict().items():
-        half, part, *rest = name.split(".")
-        if part == "block":
-            index, module, *rest = rest
-            place = {"decoder": {"snake1": "0", "conv_t1": "1", "res_unit1": "2", "res_unit2": "3", "res_unit3": "4"},
-                     "encoder": {"res_unit1": "0", "res_unit2": "1", "res_unit3": "2", "snake1": "3", "conv1": "4"}}
-            own = f"layers.{int(index) + 1}.layers.{place[half][module]}"
-            if module.startswith("res_unit"):
-                own += f".layers.{inner[rest[0]]}"
-                rest = rest[1:]
+def in_order(noises: torch.Tensor):
+    left = iter(noises)
+    return lambda *arguments, **options: next(left)
+
+
+def run_v(model, cond: dict, inputs: dict, scale: float, names: list[str]) -> dict:
+    network = lambda x, t: model(x, t, cond, cfg_scale=scale)  # noqa: E731
+    sigmas, start, result = inputs["sigmas"], inputs["sigmas"][0] * inputs["latents"], {}
+    for name in names:
+        if name == "v-ddim":
+            result[name] = sample(network, inputs["latents"], len(sigmas) - 1, 0.0)
         else:
-            own = "layers." + {"conv1": "0", "snake1": str(n + 1), "conv2": str(n + 2)}[part]
-        key = f"pretransform.model.{half}.{own}.{rest[-1]}"
-        result[key] = tensor.reshape(-1) if rest[-1] in ("alpha", "beta") else tensor
+            sampler = K.sampling.sample_dpmpp_3m_sde if name == "dpmpp-3m-sde" else K.sampling.sample_dpmpp_2m_sde
+            result[name] = sampler(K.external.VDenoiser(network), start, sigmas, noise_sampler=in_order(inputs["step_noise"]), disable=True)
     return result
 
 
-def single_dit(dit: StableAudioDiTModel) -> dict[str, torch.Tensor]:
-    """diffusers' transformer by stable-audio-tools' names."""
-    old = dit.state_dict()
-    new = {"timestep_features.weight": old["time_proj.weight"].reshape(-1, 1)}
-    for ours, theirs in (("timestep_proj", "to_timestep_embed"), ("global_proj", "to_global_embed"),
-                         ("cross_attention_proj", "to_cond_embed"), ("proj_in", "transformer.project_in"),
-                         ("proj_out", "transformer.project_out"), ("preprocess_conv", "preprocess_conv"),
-                         ("postprocess_conv", "postprocess_conv")):
-        new |= {theirs + name.removeprefix(ours): value for name, value in old.items() if name.startswith(ours + ".")}
-    for i in range(dit.config.num_layers):
-        a, b = f"transformer_blocks.{i}.", f"transformer.layers.{i}."
-        for ours, theirs in (("norm1", "pre_norm"), ("norm2", "cross_attend_norm"), ("norm3", "ff_norm")):
-            new[f"{b}{theirs}.gamma"] = old[f"{a}{ours}.weight"]
-            new[f"{b}{theirs}.beta"] = old[f"{a}{ours}.bias"]
-        new[f"{b}self_attn.to_qkv.weight"] = torch.cat([old[f"{a}attn1.to_{x}.weight"] for x in "qkv"])
-        new[f"{b}self_attn.to_out.weight"] = old[f"{a}attn1.to_out.0.weight"]
-        new[f"{b}cross_attn.to_q.weight"] = old[f"{a}attn2.to_q.weight"]
-        new[f"{b}cross_attn.to_kv.weight"] = torch.cat([old[f"{a}attn2.to_{x}.weight"] for x in "kv"])
-        new[f"{b}cross_attn.to_out.weight"] = old[f"{a}attn2.to_out.0.weight"]
-        for x in ("0.proj", "2"):
-            new[f"{b}ff.ff.{x}.weight"] = old[f"{a}ff.net.{x}.weight"]
-            new[f"{b}ff.ff.{x}.bias"] = old[f"{a}ff.net.{x}.bias"]
-    return new
-
-
-def single_config(dit: dict, conditioners: list[str], extra: dict) -> dict:
-    side = {"c_mults": [1, 2, 4], "strides": VAE["downsampling_ratios"], "use_snake": True}
-    numbers = [{"id": name, "type": "number", "config": {"min_val": 0, "max_val": 512 if len(conditioners) > 1 else 256}}
-               for name in conditioners]
-    return {
-        "model_type": "diffusion_cond", "sample_size": WINDOW * HOP, "sample_rate": 44100, "audio_channels": 2,
-        "model": {
-            "pretransform": {"type": "autoencoder", "iterate_batch": True, "config": {
-                "encoder": {"type": "oobleck", "config": {"in_channels": 2, "channels": 16, "latent_dim": 16, **side}},
-                "decoder": {"type": "oobleck", "config": {"out_channels": 2, "channels": 8, "latent_dim": 8, "final_tanh": False, **side}},
-                "bottleneck": {"type": "vae"}, "latent_dim": 8, "downsampling_ratio": HOP, "io_channels": 2}},
-            "conditioning": {"cond_dim": 64, "configs": [
-                {"id": "prompt", "type": "t5", "config": {"t5_model_name": "t5-base", "max_length": PROMPT}}, *numbers]},
-            "diffusion": {"cross_attention_cond_ids": ["prompt", *conditioners], "global_cond_ids": conditioners,
-                          "type": "dit", **extra, "config": dit},
-            "io_channels": 8,
-        },
-    }
-
-
-def number_names(projection: StableAudioProjectionModel, which: dict[str, str]) -> dict[str, torch.Tensor]:
-    state = projection.state_dict()
-    return {
-        f"conditioner.conditioners.{name}.embedder.embedding.{part}": state[f"{side}_number_conditioner.time_positional_embedding.{part}"]
-        for name, side in which.items() for part in ("0.weights", "1.weight", "1.bias")
-    }
-
-
-class Recorded:
-    """A noise sampler that hands out what was recorded, one after the other."""
-
-    def __init__(self, noise: torch.Tensor):
-        self.noise, self.at = noise, 0
-
-    def __call__(self, *_: object) -> torch.Tensor:
-        self.at += 1
-        return self.noise[self.at - 1]
-
-
-def make_inputs(generator: torch.Generator, sigmas: torch.Tensor, numbers: dict[str, float]) -> dict[str, torch.Tensor]:
-    ids = torch.zeros(1, PROMPT, dtype=torch.int32)
-    ids[0, :9] = torch.tensor([5, 9, 12, 20, 33, 7, 14, 25, 1])
-    return {
-        "input_ids": ids, "attention_mask": (torch.arange(PROMPT)[None] < 9).to(torch.int32),
-        **{name: torch.tensor([value]) for name, value in numbers.items()},
-        "latents": torch.randn(1, 8, FRAMES, generator=generator), "timestep": torch.tensor([0.37]), "sigmas": sigmas,
-        "step_noise": torch.randn(len(sigmas) - 1, 1, 8, FRAMES, generator=generator),
-        "audio": torch.randn(1, 2, 20 * HOP, generator=generator) * 0.3,
-    }
-
-
-def write_arrays(folder: Path, inputs: dict, expected: dict) -> None:
-    for name, arrays in (("inputs", inputs), ("expected", expected)):
-        values = {key: np.asarray(value.detach().numpy()) for key, value in arrays.items()}
-        for key, value in values.items():
-            assert np.isfinite(value).all(), key
-            print(f"{folder.name} {name}.{key}: {value.shape} rms {np.sqrt((value.astype(np.float64) ** 2).mean()):.3f}")
-        np.savez_compressed(folder / f"{name}.npz", **values)
-
-
-def autoencoder_stages(vae: AutoencoderOobleck, inputs: dict) -> dict:
-    encoded = vae.encode(inputs["audio"]).latent_dist
-    return {"decoded_audio": vae.decode(inputs["latents"]).sample, "encoded_mean": encoded.mean, "encoded_std": encoded.std}
-
-
-def guided(model, cross: torch.Tensor, scale: float):
-    def velocity(x, t):
-        there, nothing = model(x, t, cross), model(x, t, torch.zeros_like(cross))
-        return nothing + scale * (there - nothing)
-    return velocity
-
-
-def make_open(t5: T5EncoderModel) -> None:
-    generator = torch.Generator().manual_seed(3)
-    dit = StableAudioDiTModel(
-        sample_size=WINDOW, in_channels=8, num_layers=2, attention_head_dim=64, num_attention_heads=2,
-        num_key_value_attention_heads=1, out_channels=8, cross_attention_dim=64, time_proj_dim=256,
-        global_states_input_dim=128, cross_attention_input_dim=64).float().eval()
-    randomize(dit, 1.0)
-    vae = AutoencoderOobleck(**VAE).float().eval()
-    randomize(vae, 1.2)
-    projection = StableAudioProjectionModel(text_encoder_dim=64, conditioning_dim=64, min_value=0, max_value=512).eval()
-    randomize(projection, 1.0)
-
-    folder = TARGET / "open-diffusers"
-    save_t5(t5, folder / "text_encoder")
-    make_tokenizer(folder / "tokenizer")
-    for part, module in (("transformer", dit), ("vae", vae), ("projection_model", projection)):
-        save(module.state_dict(), folder / part / "diffusion_pytorch_model.safetensors")
-        write_json(folder / part / "config.json", {"_class_name": type(module).__name__, **{
-            key: value for key, value in module.config.items() if not key.startswith("_")}})
-    scheduler = CosineDPMSolverMultistepScheduler(sigma_min=0.3, sigma_max=500, sigma_data=1.0,
-                                                  sigma_schedule="exponential", prediction_type="v_prediction")
-    write_json(folder / "scheduler" / "scheduler_config.json", {
-        "_class_name": type(scheduler).__name__, **{k: v for k, v in scheduler.config.items() if not k.startswith("_")}})
-    write_json(folder / "model_index.json", {
-        "_class_name": "StableAudioPipeline", "projection_model": ["stable_audio", "StableAudioProjectionModel"],
-        "scheduler": ["diffusers", "CosineDPMSolverMultistepScheduler"], "text_encoder": ["transformers", "T5EncoderModel"],
-        "tokenizer": ["transformers", "T5TokenizerFast"], "transformer": ["diffusers", "StableAudioDiTModel"],
-        "vae": ["diffusers", "AutoencoderOobleck"]})
-
-    single = TARGET / "open-single"
-    save_t5(t5, single / "t5-base")
-    make_tokenizer(single / "t5-base")
-    names = single_dit(dit)
-    numbers = {"seconds_start": "start", "seconds_total": "end"}
-    save({f"model.model.{name}": value for name, value in names.items()} | single_vae(vae)
-         | number_names(projection, numbers), single / "model.safetensors")
-    settings = dict(io_channels=8, embed_dim=128, depth=2, num_heads=2, cond_token_dim=64, global_cond_dim=128,
-                    project_cond_tokens=False, transformer_type="continuous_transformer")
-    config = single_config(settings, list(numbers), {})
-    write_json(single / "model_config.json", config)
-
-    sigmas = torch.cat([k_sampling.get_sigmas_polyexponential(6, 0.3, 500.0, 1.0)])
-    inputs = make_inputs(generator, sigmas, {"seconds_start": 2.0, "seconds_total": 21.5})
-    text = t5(input_ids=inputs["input_ids"].long(), attention_mask=inputs["attention_mask"].long()).last_hidden_state
-    text = text * inputs["attention_mask"][..., None]
-    projected = projection(text_hidden_states=text, start_seconds=inputs["seconds_start"], end_seconds=inputs["seconds_total"])
-    cross = torch.cat([text, projected.seconds_start_hidden_states, projected.seconds_end_hidden_states], dim=1)
-    global_states = torch.cat([projected.seconds_start_hidden_states, projected.seconds_end_hidden_states], dim=2)[:, 0]
-
-    rotary = get_1d_rotary_pos_embed(32, FRAMES + 1, use_real=True, repeat_interleave_real=False)
-
-    def predict(x, t, states):
-        return dit(x, t.reshape(-1), rotary_embedding=rotary, encoder_hidden_states=states, global_hidden_states=global_states[:, None],
-                   return_dict=False)[0]
-
-    # The single file is the same function.
-    other = DiffusionTransformer(**settings).eval()
-    missing = other.load_state_dict(names, strict=False)
-    assert not missing.unexpected_keys, missing
-    theirs = other._forward(inputs["latents"], inputs["timestep"], cross_attn_cond=cross, global_embed=global_states)
-    ours = predict(inputs["latents"], inputs["timestep"], cross)
-    assert (theirs - ours).abs().max() < 1e-5, (theirs - ours).abs().max()
-    print("stable-audio-tools' transformer is the same function:", missing.missing_keys)
-
-    velocity = lambda x, t: predict(x, t, cross)  # noqa: E731
-    expected = {"text_states": text, "cross_states": cross, "global_states": global_states,
-                "velocity": velocity(inputs["latents"], inputs["timestep"]),
-                "velocity_cfg": guided(predict, cross, 5.0)(inputs["latents"], inputs["timestep"])}
-    start = inputs["latents"] * sigmas[0]
-    for name, sampler, model in (
-        ("dpmpp-3m-sde", k_sampling.sample_dpmpp_3m_sde, velocity),
-        ("dpmpp-2m-sde", k_sampling.sample_dpmpp_2m_sde, velocity),
-        ("dpmpp-3m-sde_cfg", k_sampling.sample_dpmpp_3m_sde, guided(predict, cross, 5.0)),
-    ):
-        denoiser = external.VDenoiser(model)
-        expected[f"denoised_{name}"] = sampler(denoiser, start, sigmas, noise_sampler=Recorded(inputs["step_noise"]), disable=True)
-    expected["denoised_v-ddim"] = sampling.sample(velocity, inputs["latents"], 6, 0)
-
-    scheduler.set_timesteps(6)
-    assert torch.allclose(scheduler.sigmas, sigmas, rtol=1e-5), (scheduler.sigmas, sigmas)
-    scheduler.noise_sampler = Recorded(inputs["step_noise"])
+def run_cosine(pipeline: StableAudioPipeline, cross, shared, rotary, inputs: dict) -> torch.Tensor:
+    scheduler, sigmas = pipeline.scheduler, inputs["sigmas"]
+    scheduler.set_timesteps(len(sigmas) - 1)
+    assert torch.allclose(scheduler.sigmas, sigmas, rtol=1e-5)
+    scheduler.sigmas, scheduler.timesteps = sigmas, scheduler.precondition_noise(sigmas[:-1])
+    scheduler.noise_sampler = in_order(inputs["step_noise"])
     x = inputs["latents"] * scheduler.init_noise_sigma
     for t in scheduler.timesteps:
-        prediction = velocity(scheduler.scale_model_input(x, t), t)
-        x = scheduler.step(prediction, t, x).prev_sample
-    expected["denoised_cosine-dpm"] = x
-    expected |= autoencoder_stages(vae, inputs)
-    write_arrays(folder, inputs, expected)
-    for name in ("inputs.npz", "expected.npz"):
-        shutil.copy(folder / name, single / name)
+        v = pipeline.transformer(scheduler.scale_model_input(x, t), t.unsqueeze(0), cross, shared, rotary, return_dict=False)[0]
+        x = scheduler.step(v, t, x).prev_sample
+    return x
 
 
-def make_small(t5: T5EncoderModel) -> None:
-    generator = torch.Generator().manual_seed(4)
-    settings = dict(io_channels=8, embed_dim=128, depth=2, num_heads=2, cond_token_dim=64, global_cond_dim=64,
-                    transformer_type="continuous_transformer", attn_kwargs={"qk_norm": "ln"})
-    dit = DiffusionTransformer(**settings, diffusion_objective="rf_denoiser").float().eval()
-    randomize(dit, 1.0)
-    vae = AutoencoderOobleck(**VAE).float().eval()
-    randomize(vae, 1.2)
-    projection = StableAudioProjectionModel(text_encoder_dim=64, conditioning_dim=64, min_value=0, max_value=256).eval()
-    randomize(projection, 1.0)
-    for module in (dit, vae, projection):
-        for value in module.state_dict().values():
-            value.copy_(value.half().float())
+def run_rf(model, cond: dict, inputs: dict, scale: float, names: list[str]) -> dict:
+    network, result = lambda x, t: model(x, t, cond, cfg_scale=scale), {}
+    for name in names:
+        grid = []
+        with patch.object(torch, "randn_like", in_order(inputs["step_noise"])):
+            result[name] = sample_rf(network, inputs["latents"], steps=4, sampler_type=name, callback=lambda info: grid.append(float(info["t"])))
+        assert np.allclose(grid + [0], inputs["sigmas"])
+    return result
 
-    folder = TARGET / "small-single"
-    save_t5(t5, folder / "t5-base")
-    make_tokenizer(folder / "t5-base")
-    tensors = {f"model.model.{name}": value for name, value in dit.state_dict().items()}
-    tensors |= single_vae(vae) | number_names(projection, {"seconds_total": "end"})
-    save({name: value.half() for name, value in tensors.items()}, folder / "model.safetensors")
-    write_json(folder / "model_config.json", single_config(settings, ["seconds_total"], {"diffusion_objective": "rf_denoiser"}))
 
-    log_snr = torch.linspace(-6, 2, 5)
-    times = torch.sigmoid(-log_snr)
-    times[0], times[-1] = 1, 0
-    inputs = make_inputs(generator, times, {"seconds_total": 7.25})
-    text = t5(input_ids=inputs["input_ids"].long(), attention_mask=inputs["attention_mask"].long()).last_hidden_state
-    text = text * inputs["attention_mask"][..., None]
-    number = projection.end_number_conditioner(inputs["seconds_total"])
-    cross = torch.cat([text, number.reshape(1, 1, -1)], dim=1)
-    global_states = number.reshape(1, -1)
+def check_diffusers(pipeline: StableAudioPipeline, inputs: dict, expected: dict) -> None:
+    """That the pipeline is the same function; adds its own sampler's output."""
+    prompt = pipeline.encode_prompt(PROMPTS[0], "cpu", False)
+    near(prompt, expected["text_states"], 1e-6, "text_states")
+    start, end = pipeline.encode_duration(inputs["seconds_start"].item(), inputs["seconds_total"].item(), "cpu", False, 1)
+    cross, shared = torch.cat([prompt, start, end], dim=1), torch.cat([start, end], dim=2)
+    near(cross, expected["cross_states"], 1e-6, "cross_states")
+    near(shared[:, 0], expected["global_states"], 1e-6, "global_states")
+    x, t = inputs["latents"], inputs["timestep"]
+    rotary = get_1d_rotary_pos_embed(pipeline.rotary_embed_dim, x.shape[2] + 1, use_real=True, repeat_interleave_real=False)
+    v, null = (pipeline.transformer(x, t, states, shared, rotary, return_dict=False)[0] for states in (cross, torch.zeros_like(cross)))
+    near(v, expected["velocity"], 1e-5, "velocity")
+    near(null + 5 * (v - null), expected["velocity_cfg"], 5e-5, "velocity_cfg")
+    near(pipeline.vae.decode(x).sample, expected["decoded_audio"], 1e-5, "decoded_audio")
+    posterior = pipeline.vae.encode(inputs["audio"]).latent_dist
+    near(posterior.mean, expected["encoded_mean"], 1e-5, "encoded_mean")
+    near(posterior.std, expected["encoded_std"], 1e-5, "encoded_std")
+    expected["denoised_cosine-dpm"] = run_cosine(pipeline, cross, shared, rotary, inputs)
 
-    def predict(x, t, states):
-        return dit._forward(x, t, cross_attn_cond=states, global_embed=global_states)
 
-    velocity = lambda x, t: predict(x, t, cross)  # noqa: E731
-    expected = {"text_states": text, "cross_states": cross, "global_states": global_states,
-                "velocity": velocity(inputs["latents"], inputs["timestep"]),
-                "velocity_cfg": guided(predict, cross, 5.0)(inputs["latents"], inputs["timestep"])}
-    for name, sampler, model in (
-        ("euler", sampling.sample_discrete_euler, velocity), ("dpmpp", sampling.sample_flow_dpmpp, velocity),
-        ("pingpong", sampling.sample_flow_pingpong, velocity),
-        ("pingpong_cfg", sampling.sample_flow_pingpong, guided(predict, cross, 5.0)),
-    ):
-        recorded = Recorded(inputs["step_noise"])
-        random, torch.randn_like = torch.randn_like, recorded
-        expected[f"denoised_{name}"] = sampler(model, inputs["latents"], sigmas=times)
-        torch.randn_like = random
-    expected |= autoencoder_stages(vae, inputs)
-    write_arrays(folder, inputs, expected)
+def write_text(text: T5EncoderModel, tokenizer: Tokenizer, folder: Path, dtype: torch.dtype) -> None:
+    """t5-base's folder; the published file has a decoder too."""
+    write_tokenizer(tokenizer, folder, 512, old=True)
+    tensors = {name: tensor.to(dtype).clone() for name, tensor in text.state_dict().items() if "embed_tokens" not in name}
+    tensors["decoder.final_layer_norm.weight"] = torch.ones(text.config.d_model, dtype=dtype)
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    kept = {key: value for key, value in text.config.to_dict().items() if value is not None and not key.startswith("_")}
+    kept |= {"architectures": ["T5ForConditionalGeneration"], "is_encoder_decoder": True}
+    (folder / "config.json").write_text(json.dumps(kept, indent=2, sort_keys=True) + "\n")
+
+
+def write_single(folder: Path, config: dict, model, text: T5EncoderModel, tokenizer: Tokenizer) -> None:
+    (folder / "model_config.json").write_text(json.dumps(config, indent=4) + "\n")
+    halves = {name: tensor if name.endswith("inv_freq") else tensor.half().contiguous() for name, tensor in model.state_dict().items()}
+    save_file(halves, folder / "model.safetensors", metadata={"format": "pt"})
+    write_text(text, tokenizer, folder / "t5-base", torch.float32 if "small" in folder.name else torch.float16)
+
+
+def write_diffusers(folder: Path, pipeline: StableAudioPipeline, tokenizer: Tokenizer) -> None:
+    pipeline.save_pretrained(folder)
+    shutil.rmtree(folder / "tokenizer")
+    write_tokenizer(tokenizer, folder / "tokenizer", LENGTH, old=False)
+    for path in folder.rglob("*.safetensors"):
+        save_file({name: tensor.half() for name, tensor in load_file(path).items()}, path, metadata={"format": "pt"})
+    for path in folder.rglob("config.json"):
+        kept = {key: value for key, value in json.loads(path.read_text()).items() if key != "_name_or_path"}
+        kept |= {"dtype": "float16"} if "dtype" in kept else {}
+        path.write_text(json.dumps(kept, indent=2) + "\n")
+
+
+def make_inputs(small: bool, folder: Path) -> dict:
+    generator = torch.Generator().manual_seed(21 if small else 20)
+    random = lambda *shape: torch.randn(*shape, generator=generator)  # noqa: E731
+    ids, mask = encode(folder, PROMPTS[:1])
+    assert 3 < mask.sum() < LENGTH - 2, "no real padding"
+    if small:
+        # Where sample_rf calls the network: 5 points of logSNR from -6 to 2, the ends made 1 and 0.
+        sigmas = torch.sigmoid(-torch.linspace(-6, 2, 5))
+        sigmas[0], sigmas[-1] = 1, 0
+    else:
+        sigmas = K.sampling.get_sigmas_polyexponential(6, 0.3, 500, 1.0)
+    time = torch.arange(640) / 640
+    tones = torch.stack([torch.sin(2 * torch.pi * (20 * time + 30 * time**2)), torch.sin(2 * torch.pi * 55 * time)])
+    inputs = {"input_ids": ids.int(), "attention_mask": mask.int()}
+    if not small:
+        inputs["seconds_start"] = torch.tensor([3.5])
+    return inputs | {
+        "seconds_total": torch.tensor([11.0 if small else 47.25]), "latents": random(1, LATENT, 40), "timestep": torch.tensor([0.62]),
+        "sigmas": sigmas, "step_noise": random(len(sigmas) - 1, 1, LATENT, 40), "audio": (0.4 * tones + 0.1 * random(2, 640))[None],
+    }
 
 
 def main() -> None:
+    torch.set_num_threads(1)
+    torch.set_grad_enabled(False)
+    logging.disable(logging.WARNING)
     shutil.rmtree(TARGET, ignore_errors=True)
-    torch.manual_seed(11)
-    with torch.no_grad():
-        t5 = make_t5()
-        make_open(t5)
-        make_small(t5)
+    tokenizer = make_tokenizer()
+    for small in (False, True):
+        torch.manual_seed(7 + small)
+        config = audio_config(small)
+        singles = TARGET / ("small-single" if small else "open-single")
+        write_tokenizer(tokenizer, singles / "t5-base", 512, old=True)
+        inputs = make_inputs(small, singles / "t5-base")
+        text = make_text(config["model"]["conditioning"]["cond_dim"])
+        model = make_model(config)
+        fill(model)
+        scale_coder(model.pretransform.model, inputs["latents"], inputs["audio"])
+
+        mask = inputs["attention_mask"]
+        states = text(inputs["input_ids"].long(), attention_mask=mask.long()).last_hidden_state * mask[:, :, None].float()
+        seconds = {name: inputs[name].item() for name in model.conditioner.conditioners}
+        cond = {"prompt": (states, mask.bool())} | model.conditioner([seconds], "cpu")
+        expected = {"text_states": states}
+        entering = model.get_conditioning_inputs(cond)
+        expected |= {"cross_states": entering["cross_attn_cond"], "global_states": entering["global_cond"]}
+        scale_velocity(model.model.model, model(inputs["latents"], inputs["timestep"], cond))
+        expected["velocity"] = model(inputs["latents"], inputs["timestep"], cond)
+        expected["velocity_cfg"] = model(inputs["latents"], inputs["timestep"], cond, cfg_scale=5.0)
+        run, names = (run_rf, ["pingpong", "euler", "dpmpp"]) if small else (run_v, ["dpmpp-3m-sde", "dpmpp-2m-sde", "v-ddim"])
+        expected |= {f"denoised_{name}": x for name, x in run(model, cond, inputs, 1.0, names).items()}
+        expected |= {f"denoised_{name}_cfg": x for name, x in run(model, cond, inputs, 5.0, names[:1]).items()}
+        expected["decoded_audio"] = model.pretransform.decode(inputs["latents"])
+        mean, scale = model.pretransform.model.encode(inputs["audio"], skip_bottleneck=True).chunk(2, dim=1)
+        expected |= {"encoded_mean": mean, "encoded_std": torch.nn.functional.softplus(scale) + 1e-4}
+
+        write_single(singles, config, model, text, tokenizer)
+        folders = [singles]
+        if not small:
+            folders.append(TARGET / "open-diffusers")
+            write_tokenizer(tokenizer, folders[1] / "tokenizer", LENGTH, old=False)
+            loaded = T5Tokenizer.from_pretrained(folders[1] / "tokenizer", local_files_only=True)
+            pipeline = make_diffusers(model, config, text, loaded)
+            check_diffusers(pipeline, inputs, expected)
+            write_diffusers(folders[1], pipeline, tokenizer)
+        for folder in folders:
+            np.savez_compressed(folder / "inputs.npz", **{name: tensor.numpy() for name, tensor in inputs.items()})
+            np.savez_compressed(folder / "expected.npz", **{name: tensor.float().numpy() for name, tensor in expected.items()})
+            ids, masks = encode(folder / ("tokenizer" if folder.name.endswith("diffusers") else "t5-base"), PROMPTS)
+            rows = [json.dumps({"text": text, "ids": row[: used.sum()].tolist()}) for text, row, used in zip(PROMPTS, ids, masks, strict=True)]
+            (folder / "prompts.json").write_text("[\n" + ",\n".join(rows) + "\n]\n")
+            size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+            print(f"{folder.name}: {size / 1e6:.2f} MB")
+        for name, tensor in (inputs | expected).items():
+            values = tensor.float()
+            assert values.isfinite().all(), name
+            print(f"  {name:24} {list(values.shape)!s:18} peak {values.abs().max():9.4f}  rms {values.square().mean().sqrt():9.4f}")
+    versions = f"stable-audio-tools 0.0.19, k-diffusion 0.1.1.post1, diffusers {diffusers.__version__}, transformers {transformers.__version__}"
+    (TARGET / "README.md").write_text(f"Made by reference/audio/make_golden.py with {versions}, torch {torch.__version__.split('+')[0]}.\n")
 
 
 if __name__ == "__main__":
