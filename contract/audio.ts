@@ -10,7 +10,7 @@ const seedSchema = z.number().int().min(0).max(0xffff_ffff);
 export const audioSettingsSchema = z.object({
   prompt: z.string().trim().min(1).max(20_000),
   negativePrompt: z.string().max(20_000).default(''),
-  seconds: z.number().min(0.1).max(600),
+  seconds: z.number().min(0.01).max(600),
   steps: z.number().int().min(1).max(1000).nullable().default(null),
   guidance: z.number().min(0).max(100).nullable().default(null),
   guidanceRescale: z.number().min(0).max(1).default(0),

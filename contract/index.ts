@@ -1,5 +1,6 @@
 /** Everything that the page and main say to each other. */
 import { appContract } from './app.ts';
+import { audioContract } from './audio.ts';
 import { chatContract } from './chat.ts';
 import { engineContract } from './engine.ts';
 import { filesContract } from './files.ts';
@@ -10,6 +11,7 @@ import { settingsContract } from './settings.ts';
 
 export const contract = {
   app: appContract,
+  audio: audioContract,
   chat: chatContract,
   engine: engineContract,
   files: filesContract,

@@ -6,6 +6,7 @@ import type { StudioHandlers } from '../contract/index.ts';
 import { serve } from '../contract/rpc/server.ts';
 import type { Transport } from '../contract/rpc/transport.ts';
 import { AppService } from './app/service.ts';
+import { AudioService } from './audio/service.ts';
 import { ChatService } from './chat/service.ts';
 import type { Engine } from './engine/engine.ts';
 import { EngineSupervisor } from './engine/supervisor.ts';
@@ -34,6 +35,7 @@ interface Parts {
   readonly jobs: JobsService;
   readonly models: ModelsService;
   readonly chat: ChatService;
+  readonly audio: AudioService;
   readonly handlers: StudioHandlers;
   readonly bus: EventBus;
 }
@@ -133,9 +135,11 @@ async function openParts(
   const modelsFolder = join(dataFolder, 'models');
   const models = new ModelsService({ db, engine, files, jobs, settings, bus, modelsFolder });
   const chat = new ChatService({ db, engine, models, settings, bus });
+  const audio = new AudioService({ db, engine, models, files, settings, bus, folder: join(dataFolder, 'audio') });
   const app = new AppService({ host, dataFolder, store, engine, settings, bus, restoreBackup });
   const handlers: StudioHandlers = {
     app: app.handlers,
+    audio: audio.handlers,
     chat: chat.handlers,
     engine: {
       status: () => engine.status(),
@@ -153,11 +157,12 @@ async function openParts(
     models: models.handlers,
     settings: settings.handlers,
   };
-  return { store, engine, settings, files, jobs, models, chat, handlers, bus };
+  return { store, engine, settings, files, jobs, models, chat, audio, handlers, bus };
 }
 
 /** In the order of dependence: what uses the engine or the store ends before them. */
-async function disposeParts({ chat, jobs, engine, store }: Parts): Promise<void> {
+async function disposeParts({ chat, audio, jobs, engine, store }: Parts): Promise<void> {
+  await audio.dispose();
   await chat.dispose();
   await jobs.dispose();
   await engine.dispose();

@@ -7,6 +7,7 @@ import { version } from '../../../package.json';
 import { chosenDataFolder, serveStudio } from '../serve.ts';
 import { chat } from './chat.ts';
 import { doctor } from './doctor.ts';
+import { audio } from './audio.ts';
 import { evaluateAudio, evaluateLogits, evaluatePerplexity } from './evaluate.ts';
 import { addModels, listModels } from './models.ts';
 import { quantize } from './quantize.ts';
@@ -140,6 +141,35 @@ function buildProgram(entryFolder: string): Command {
     .addOption(data())
     .action((options: GlobalOptions & ChatArguments) => chat(contextOf(options), options));
 
+  program
+    .command('audio')
+    .description('make a sound from text')
+    .option('--model <model>', 'a path, or the name or id of a known model; --from knows its own')
+    .option('--prompt <text>', 'what it should sound like')
+    .option('--negative <text>', 'what it should not sound like')
+    .option('--seconds <s>', 'its length; the model says how long it can be', real(0.01, 600))
+    .option('--steps <n>', 'more steps, more care', whole(1, 1000))
+    .option('--cfg <scale>', 'how closely it follows the prompt', real(0, 100))
+    .option('--cfg-rescale <share>', 'keeps strong guidance from growing loud', real(0, 1))
+    .option('--sampler <name>', 'the path from noise to sound')
+    .option('--sigma-min <x>', 'the least noise', real(0.0001, 1000))
+    .option('--sigma-max <x>', 'the most noise', real(0.001, 10_000))
+    .option('--rho <x>', 'how the steps are spread', real(0.01, 20))
+    .option('--seed <n>', 'the same seed gives the same sound', whole(0, 0xffff_ffff))
+    .option('--takes <n>', 'so many, with seeds that count up', whole(1, 16))
+    .option('--init <file>', 'a WAV file to start from')
+    .option('--strength <share>', 'how much of it is made anew', real(0, 1))
+    .option('--region <from-to>', 'with --init: make only these seconds anew, such as 2.5-4')
+    .option('--text-encoder <folder>', "T5's folder, where it is not beside the model")
+    .addOption(new Option('--weights <type>', 'how matrices are held').choices(['f32', 'bf16', 'q8', 'lut4']))
+    .addOption(new Option('--normalize <how>', 'the level').choices(['off', 'peak', 'safe']).default('safe'))
+    .addOption(new Option('--bit-depth <n>', 'of WAV').choices(['16', '24', '32']).default('24'))
+    .option('--from <file>', 'repeat the settings that an exported file carries')
+    .requiredOption('--out <file>', 'what to write: .wav, .flac, .mp3 or .m4a')
+    .addOption(json())
+    .addOption(data())
+    .action((options: GlobalOptions & AudioArguments) => audio(contextOf(options), options));
+
   const evaluate = program.command('eval').description('compare a model with its reference implementation');
   evaluate
     .command('logits')
@@ -213,6 +243,31 @@ function buildProgram(entryFolder: string): Command {
   for (const command of [...program.commands, ...models.commands, ...evaluate.commands])
     command.exitOverride().showHelpAfterError();
   return program;
+}
+
+export interface AudioArguments {
+  readonly model?: string;
+  readonly prompt?: string;
+  readonly negative?: string;
+  readonly seconds?: number;
+  readonly steps?: number;
+  readonly cfg?: number;
+  readonly cfgRescale?: number;
+  readonly sampler?: string;
+  readonly sigmaMin?: number;
+  readonly sigmaMax?: number;
+  readonly rho?: number;
+  readonly seed?: number;
+  readonly takes?: number;
+  readonly init?: string;
+  readonly strength?: number;
+  readonly region?: string;
+  readonly textEncoder?: string;
+  readonly weights?: 'f32' | 'bf16' | 'q8' | 'lut4';
+  readonly normalize: 'off' | 'peak' | 'safe';
+  readonly bitDepth: '16' | '24' | '32';
+  readonly from?: string;
+  readonly out: string;
 }
 
 export interface EvaluateAudioArguments {
