@@ -27,12 +27,9 @@ export const audioSettingsSchema = z.object({
 });
 export type AudioSettings = z.infer<typeof audioSettingsSchema>;
 
-/** Where a take begins: another take, or a dropped WAV file; with a region only that part is made anew. */
+/** Where a take begins: another take; with a region only that part is made anew. */
 export const audioSourceSchema = z.object({
-  from: z.discriminatedUnion('type', [
-    z.object({ type: z.literal('take'), takeId: idSchema }),
-    z.object({ type: z.literal('file'), grantId: idSchema }),
-  ]),
+  takeId: idSchema,
   /** In seconds; may end behind the sound: then it is extended. Null: all of it. */
   region: z.object({ start: z.number().min(0), end: z.number().min(0) }).nullable(),
 });
@@ -42,6 +39,7 @@ export const audioTakeSchema = z.object({
   id: idSchema,
   parentId: idSchema.nullable(),
   name: z.string(),
+  /** Empty for a sound that was brought along. */
   modelName: z.string(),
   prompt: z.string(),
   seed: seedSchema,
@@ -135,9 +133,16 @@ export const audioContract = {
   remove: call(z.object({ takeId: idSchema }), nothingSchema),
   /** Undo of `remove`. */
   restore: call(z.object({ takeId: idSchema }), audioTakeSchema),
-  /** The settings that an exported file carries; null where it carries none. */
-  settingsOf: call(
-    z.object({ grantId: idSchema }),
-    z.object({ settings: audioSettingsSchema.nullable(), seconds: z.number().nullable() }),
+  /** A dropped sound, decoded by the page, becomes a take to start from. f32, (channels, samples). */
+  importSound: call(
+    z.object({
+      name: nameSchema,
+      sampleRate: z.number().int().min(1000).max(768_000),
+      channels: z.number().int().min(1).max(32),
+      bytes: bytesSchema,
+    }),
+    audioTakeSchema,
   ),
+  /** The settings that an exported file carries; null where it carries none. */
+  settingsOf: call(z.object({ grantId: idSchema }), z.object({ settings: audioSettingsSchema.nullable() })),
 } as const;

@@ -20,7 +20,7 @@ import type { Engine } from '../engine/engine.ts';
 import { priorities } from '../engine/engine.ts';
 import type { EventBus } from '../events.ts';
 import { encodeAudio, readAudio, readSettings, writeWhole } from '../media/audio-file.ts';
-import { cutOut, loudnessOf, peaksOf, secondsOf } from '../media/pcm.ts';
+import { cutOut, loudnessOf, peaksOf, secondsOf, withChannels } from '../media/pcm.ts';
 import type { Pcm } from '../media/pcm.ts';
 import { infoOf, isCancellation, makeTakes } from './maker.ts';
 import type { StartingSound } from './maker.ts';
@@ -45,6 +45,19 @@ interface Run {
   readonly source: AudioSource | null;
   readonly abort: AbortController;
 }
+
+interface NewSound {
+  readonly pcm: Pcm;
+  readonly name: string;
+  readonly modelName: string;
+  readonly settings: AudioSettings;
+  readonly parentId: string | null;
+}
+
+type SoundBytes = Parameters<StudioHandlers['audio']['importSound']>[0];
+
+const longestImportSeconds = 300;
+const shortestSeconds = 0.01;
 
 /** As the takes are kept: nothing is lost. */
 const kept: AudioFormat = { format: 'wav', bitDepth: 32, normalize: 'off' };
@@ -98,12 +111,11 @@ export class AudioService {
         this.#rows.restore(takeId);
         return this.#changed(takeId, () => undefined);
       },
+      importSound: (sound) => this.#import(sound),
       settingsOf: async ({ grantId }) => {
-        const { path } = options.files.resolve(grantId);
-        const found = await readSettings(path);
+        const found = await readSettings(options.files.resolve(grantId).path);
         const settings = audioSettingsSchema.safeParse((found as { settings?: unknown } | null)?.settings);
-        const seconds = await readAudio(path).then(secondsOf, () => null);
-        return { settings: settings.success ? settings.data : null, seconds };
+        return { settings: settings.success ? settings.data : null };
       },
     };
   }
@@ -200,27 +212,11 @@ export class AudioService {
   }
 
   async #keep(run: Run, modelName: string, pcm: Pcm, settings: AudioSettings, isFlat: boolean): Promise<void> {
-    const { folder, bus } = this.#options;
-    const id = randomUUID();
-    const fileName = `${id}.wav`;
     const name = settings.prompt.replaceAll(/\s+/gu, ' ').slice(0, longestName).trim();
-    await mkdir(folder, { recursive: true });
-    await writeWhole(join(folder, fileName), await encodeAudio(pcm, kept, { title: name, settings: { settings } }));
-    const take = this.#rows.add({
-      id,
-      parentId: run.source?.from.type === 'take' ? run.source.from.takeId : null,
-      name,
-      fileName,
-      modelName,
-      settings,
-      seed: settings.seed ?? 0,
-      seconds: secondsOf(pcm),
-      sampleRate: pcm.sampleRate,
-      channels: pcm.channels.length,
-    });
+    const take = await this.#save({ pcm, name, modelName, settings, parentId: run.source?.takeId ?? null });
     this.#watchers.tell({ type: 'made', take });
     if (!isFlat) return;
-    bus.publish({
+    this.#options.bus.publish({
       type: 'notice',
       level: 'warning',
       error: {
@@ -232,12 +228,57 @@ export class AudioService {
     });
   }
 
-  async #startingSound({ from, region }: AudioSource): Promise<StartingSound> {
-    const pcm =
-      from.type === 'take'
-        ? await this.#samples(from.takeId)
-        : await readAudio(this.#options.files.resolve(from.grantId).path);
-    return { pcm, region };
+  /** The file first: a row without samples would be a take that cannot be heard. */
+  async #save({ pcm, name, modelName, settings, parentId }: NewSound): Promise<AudioTake> {
+    const { folder } = this.#options;
+    const id = randomUUID();
+    const fileName = `${id}.wav`;
+    await mkdir(folder, { recursive: true });
+    const tags = { title: name, settings: { settings, model: modelName } };
+    await writeWhole(join(folder, fileName), await encodeAudio(pcm, kept, tags));
+    return this.#rows.add({
+      id,
+      parentId,
+      name,
+      fileName,
+      modelName,
+      settings,
+      seed: settings.seed ?? 0,
+      seconds: secondsOf(pcm),
+      sampleRate: pcm.sampleRate,
+      channels: pcm.channels.length,
+    });
+  }
+
+  async #import({ name, sampleRate, channels, bytes }: SoundBytes): Promise<AudioTake> {
+    const frameBytes = channels * Float32Array.BYTES_PER_ELEMENT;
+    const length = bytes.length / frameBytes;
+    if (length < 1 || !Number.isInteger(length) || length > longestImportSeconds * sampleRate) {
+      throw new LutraError({
+        code: 'bad-input',
+        message: `"${name}" is empty or longer than ${longestImportSeconds / 60} minutes.`,
+        hint: 'Cut out the part that you need.',
+        subject: name,
+      });
+    }
+    // A copy: a view needs its bytes aligned.
+    const all = new Float32Array(Uint8Array.from(bytes).buffer);
+    const split = Array.from({ length: channels }, (_, at) => all.slice(at * length, (at + 1) * length));
+    if (all.some((value) => !Number.isFinite(value)))
+      throw new LutraError({
+        code: 'bad-file',
+        message: `"${name}" holds samples that are no numbers.`,
+        subject: name,
+      });
+    const pcm = withChannels({ sampleRate, channels: split }, 2);
+    const settings = audioSettingsSchema.parse({ prompt: name, seconds: Math.max(shortestSeconds, secondsOf(pcm)) });
+    const take = await this.#save({ pcm, name, modelName: '', settings, parentId: null });
+    this.#watchers.tell({ type: 'made', take });
+    return take;
+  }
+
+  async #startingSound({ takeId, region }: AudioSource): Promise<StartingSound> {
+    return { pcm: await this.#samples(takeId), region };
   }
 
   #samples(takeId: string): Promise<Pcm> {

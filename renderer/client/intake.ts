@@ -8,6 +8,7 @@ import { useStudio } from './context.tsx';
 import { electronBridge } from './dial.ts';
 import { grantFile } from './grants.ts';
 import { useNavigation } from './navigation.ts';
+import { isSound, takeSound } from '../audio/intake.ts';
 
 /** A chat export larger than this is no chat export. */
 const largestImportBytes = 200_000_000;
@@ -108,7 +109,11 @@ export function useIntake(): Intake {
         const name = file.name.toLowerCase();
         try {
           if (name.endsWith('.json')) await importChats(file);
-          else if (electronBridge() !== null || /\.(gguf|bin|pt|pth|ckpt)$/.test(name)) await addModelFile(file);
+          else if (isSound(file)) {
+            await takeSound(client, file);
+
+            go({ panel: 'audio' });
+          } else if (electronBridge() !== null || /\.(gguf|bin|pt|pth|ckpt)$/.test(name)) await addModelFile(file);
           else {
             const hint = name.endsWith('.safetensors')
               ? t('drop.safetensorsHint')
@@ -122,7 +127,7 @@ export function useIntake(): Intake {
         }
       }
     },
-    [addModelFile, importChats, t],
+    [addModelFile, client, go, importChats, t],
   );
   return { takeFiles, addGrant };
 }
