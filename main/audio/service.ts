@@ -20,7 +20,7 @@ import type { Engine } from '../engine/engine.ts';
 import { priorities } from '../engine/engine.ts';
 import type { EventBus } from '../events.ts';
 import { encodeAudio, readAudio, readSettings, writeWhole } from '../media/audio-file.ts';
-import { cutOut, loudnessOf, peaksOf, secondsOf, withChannels } from '../media/pcm.ts';
+import { cutOut, loudnessOf, normalized, peaksOf, secondsOf, withChannels } from '../media/pcm.ts';
 import type { Pcm } from '../media/pcm.ts';
 import { infoOf, isCancellation, makeTakes } from './maker.ts';
 import type { StartingSound } from './maker.ts';
@@ -96,7 +96,7 @@ export class AudioService {
       },
       peaks: async ({ takeId, parts }) => {
         const pcm = await this.#samples(takeId);
-        const values = peaksOf(pcm, parts);
+        const values = peaksOf(normalized(pcm, 'safe'), parts);
         return { values: new Uint8Array(values.buffer), loudness: loudnessOf(pcm) };
       },
       rename: ({ takeId, name }) => this.#changed(takeId, () => this.#rows.rename(takeId, name)),

@@ -1,5 +1,6 @@
 /** Audio files, written and read in plain Node: WAV, FLAC, MP3 and AAC, with the settings that made them as tags. */
-import { open, rename, rm } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { access, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { randomUUID } from 'node:crypto';
 import { registerAacEncoder } from '@mediabunny/aac-encoder';
@@ -146,6 +147,10 @@ export async function readAudio(path: string): Promise<Pcm> {
   const name = basename(path);
   const bad = (what: string, hint = 'Choose another file.'): LutraError =>
     new LutraError({ code: 'bad-file', message: `"${name}": ${what}.`, hint, subject: path });
+  await access(path, constants.R_OK).catch((thrown: unknown) => {
+    const { hint = 'Check that it is there and may be read.' } = toErrorData(thrown);
+    throw new LutraError({ code: 'file-access', message: `"${name}" cannot be read.`, hint, subject: path });
+  });
   const input = new Input({ source: new FilePathSource(path), formats: ALL_FORMATS });
   try {
     const track = await input.getPrimaryAudioTrack().catch(() => undefined);

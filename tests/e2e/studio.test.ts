@@ -339,6 +339,62 @@ describe('a Hugging Face folder', () => {
   });
 });
 
+describe('sounds', () => {
+  const takes = (): ReturnType<Page['locator']> =>
+    page.getByRole('list', { name: 'List of takes' }).getByRole('listitem');
+
+  test('are made from words, played, marked and exported; the file restores its settings', async () => {
+    await rail('Models').click();
+    await page.getByRole('button', { name: 'Add model' }).click();
+    await page.getByRole('menuitem', { name: 'Browse the disk…' }).click();
+    await page
+      .getByRole('textbox', { name: 'Path' })
+      .fill(join(import.meta.dirname, '../golden/audio/small-single/model.safetensors'));
+    await page.getByRole('button', { name: 'Add', exact: true }).last().click();
+    await page.getByRole('table').getByText('small-single', { exact: true }).waitFor();
+    await rail('Audio').click();
+    await page.getByRole('textbox', { name: 'Prompt', exact: true }).fill('Warm rain 水獭');
+    expect(await accessibilityViolations(page)).toEqual([]);
+    await page.keyboard.press('Control+Enter');
+    await takes().getByText('Warm rain 水獭').waitFor();
+    await page.getByRole('button', { name: 'Play', exact: true }).click();
+    await page.getByRole('button', { name: 'Show the spectrogram' }).click();
+    await page.getByRole('button', { name: 'Mark a region' }).click();
+    await page.getByRole('button', { name: 'Make it anew' }).click();
+    await page.getByText('Only this part is made anew').waitFor();
+    expect(await accessibilityViolations(page)).toEqual([]);
+    await page.getByRole('button', { name: 'Make a sound' }).click();
+    await takes().getByText('from “Warm rain 水獭”').waitFor();
+    await page.getByRole('button', { name: 'Start from nothing instead' }).click();
+
+    await page.getByRole('region', { name: 'Player' }).getByRole('button', { name: 'Export…' }).click();
+    const dialog = page.getByRole('dialog', { name: 'Export Warm rain 水獭' });
+    expect(await accessibilityViolations(page)).toEqual([]);
+    const download = page.waitForEvent('download');
+    await dialog.getByRole('button', { name: 'Save the file' }).click();
+    const saved = await download;
+    expect(saved.suggestedFilename()).toBe('Warm rain 水獭.wav');
+    await page.getByRole('textbox', { name: 'Prompt', exact: true }).fill('Something else');
+    await drop('back.wav', await readFile(await saved.path()));
+    await page.getByText('Settings of “back” restored').waitFor();
+    expect(await page.getByRole('textbox', { name: 'Prompt', exact: true }).inputValue()).toBe('Warm rain 水獭');
+  });
+
+  test('are deleted, and come back with Undo', async () => {
+    await page.getByRole('button', { name: 'Actions for back' }).click();
+    await page.getByRole('menuitem', { name: 'Delete' }).click();
+    await page.getByText('“back” deleted').waitFor();
+    await expect.poll(() => takes().getByText('back', { exact: true }).count()).toBe(0);
+    await page.getByRole('button', { name: 'Undo' }).last().click();
+    await takes().getByText('back', { exact: true }).waitFor();
+  });
+
+  test('what is no sound is named', async () => {
+    await drop('broken.wav', Buffer.from('RIFF nothing'));
+    await page.getByText('It holds no sound that can be read.').first().waitFor();
+  });
+});
+
 describe('the keyboard', () => {
   test('reaches every panel, the palette and the overview of shortcuts', async () => {
     await page.keyboard.press('Control+4');

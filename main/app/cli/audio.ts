@@ -40,7 +40,7 @@ export async function audio(context: CommandContext, args: AudioArguments): Prom
     });
     for await (const event of events) {
       if (event.type === 'cut') {
-        process.stderr.write(`The prompt is too long for this model. It does not hear: ${event.text}\n`);
+        process.stderr.write(`The prompt is too long for this model. It does not hear: ${shortened(event.text)}\n`);
       } else if (event.type === 'stage') {
         if (!context.json && process.stderr.isTTY) process.stderr.write(`\r${progressLine(event)}`);
       } else {
@@ -165,6 +165,12 @@ function fileOf(out: string, at: number, takes: number): string {
 function titleOf({ prompt }: FilledSettings): string {
   const longest = 100;
   return prompt.replaceAll(/\s+/gu, ' ').slice(0, longest);
+}
+
+/** Enough to know where it was cut. */
+function shortened(text: string): string {
+  const longest = 200;
+  return text.length <= longest ? text : `${text.slice(0, longest)}…`;
 }
 
 const stages = { loading: 'Loading', steps: 'Step', decoding: 'Decoding' } as const;
