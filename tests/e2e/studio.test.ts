@@ -391,7 +391,10 @@ describe('sounds', () => {
 
   test('what is no sound is named', async () => {
     await drop('broken.wav', Buffer.from('RIFF nothing'));
-    await page.getByText('It holds no sound that can be read.').first().waitFor();
+    const notice = page.getByRole('alertdialog').filter({ hasText: 'It holds no sound that can be read.' });
+    await notice.getByText('broken.wav').waitFor();
+    await notice.getByRole('button', { name: 'Dismiss' }).click();
+    await notice.waitFor({ state: 'detached' });
   });
 });
 
