@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "audio/conv_kernels.h"
+#include "simd/exp.h"
 
 namespace lutra::audio {
 namespace {
@@ -62,7 +63,25 @@ void snake(const float* __restrict x, float alpha, float inverse_beta, float* __
   for (std::int64_t i = 0; i < count; ++i) y[i] = x[i] + sine_squared(x[i] * alpha) * inverse_beta;
 }
 
-constexpr ConvKernels these_kernels = {Simd::name, tile_rows, tile_vectors* lanes, multiply, snake};
+void softmax(float* __restrict x, std::int64_t n, float* __restrict sums) {
+  constexpr int frames = tile_vectors * lanes;
+  float most[frames];
+  for (int f = 0; f < frames; ++f) most[f] = x[f];
+  for (std::int64_t k = 1; k < n; ++k) {
+    const float* row = x + k * frames;
+    for (int f = 0; f < frames; ++f) most[f] = most[f] < row[f] ? row[f] : most[f];
+  }
+  for (int f = 0; f < frames; ++f) sums[f] = 0;
+  for (std::int64_t k = 0; k < n; ++k) {
+    float* row = x + k * frames;
+    for (int f = 0; f < frames; ++f) {
+      row[f] = simd::exp_below_zero(row[f] - most[f]);
+      sums[f] += row[f];
+    }
+  }
+}
+
+constexpr ConvKernels these_kernels = {Simd::name, tile_rows, tile_vectors* lanes, multiply, snake, softmax};
 
 }  // namespace
 }  // namespace lutra::audio

@@ -17,7 +17,7 @@ struct ConvTile {
   float* out = nullptr;            ///< (rows, frames)
 };
 
-/// The inner loops of the autoencoder, for one instruction set.
+/// The inner loops of the audio models, for one instruction set.
 struct ConvKernels {
   std::string_view name;
   int rows;    ///< output channels of a tile
@@ -25,6 +25,8 @@ struct ConvKernels {
   void (*multiply)(const ConvTile& tile);
   /// y = x + sin(alpha x)^2 * inverse_beta
   void (*snake)(const float* x, float alpha, float inverse_beta, float* y, std::int64_t count);
+  /// Softmax down the columns of x (n, frames), in place but not yet divided by the sums (frames).
+  void (*softmax)(float* x, std::int64_t n, float* sums);
 };
 
 /// Null where this machine cannot run it: `scalar`, `avx2`, `avx512`, `neon`.

@@ -165,12 +165,13 @@ Tensor Dit::attend(GraphBuilder& g, Attention& attention, Tensor x, Tensor conte
     return ggml_rope_ext(g, y, positions, factors, rotary_dims_, GGML_ROPE_TYPE_NEOX, 0, rotary_base, 1.0F, 0.0F, 1.0F,
                          0.0F, 0.0F);
   };
-  const auto by_head = [&](Tensor y) {
-    return ggml_cont(g, ggml_permute(g, y, 0, 2, 1, 3));
-  };  // (head_dim, n, heads, batch)
-  Tensor q = by_head(turned(heads(attention.q(g, x), attention.q_norm)));
-  Tensor k = by_head(turned(heads(attention.k(g, context), attention.k_norm)));
+  Tensor q = turned(heads(attention.q(g, x), attention.q_norm));
+  Tensor k = turned(heads(attention.k(g, context), attention.k_norm));
   Tensor v = heads(attention.v(g, context), {});
+  if (graph::is_cpu(compute_->device())) return attention.out(g, attend_(g, q, k, v));
+  const auto by_head = [&](Tensor y) { return ggml_cont(g, ggml_permute(g, y, 0, 2, 1, 3)); };
+  q = by_head(q);  // (head_dim, n, heads, batch)
+  k = by_head(k);
   v = ggml_cont(g, ggml_permute(g, v, 1, 2, 0, 3));  // (n', head_dim, heads, batch)
   Tensor scores = ggml_mul_mat(g, k, q);  // (n', n, heads, batch); head h reads kv head h / (heads / kv heads)
   scores = ggml_soft_max_ext(g, scores, nullptr, 1.0F / std::sqrt(static_cast<float>(head_dim_)), 0.0F);

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "audio/attention.h"
 #include "audio/checkpoint.h"
 #include "audio/parameters.h"
 
@@ -78,6 +79,7 @@ class Dit {
   std::int64_t global_width_ = 0;
   std::int64_t head_dim_ = 0;
   int rotary_dims_ = 0;
+  Attend attend_;
   std::vector<float> rotary_factors_;  ///< base^(-2i/n) over the file's own frequency
   std::vector<float> time_frequencies_;
   std::vector<Dense> time_, global_, cross_;  ///< two each, SiLU between

@@ -30,9 +30,9 @@ Dense::Dense(std::unique_ptr<lut::PackedMatrix> packed, graph::Tensor bias)
 
 graph::Tensor Dense::operator()(graph::GraphBuilder& g, graph::Tensor x) {
   graph::Tensor y = nullptr;
-  if (packed_) {
+  if (packed_ || exact_) {
     graph::Tensor flat = ggml_reshape_2d(g, x, x->ne[0], x->ne[1] * x->ne[2] * x->ne[3]);
-    y = (*products_)(g, (*prepare_)(g, flat, nullptr, 0));
+    y = exact_ ? (*exact_)(g, flat) : (*products_)(g, (*prepare_)(g, flat, nullptr, 0));
     y = ggml_reshape_4d(g, y, y->ne[0], x->ne[1], x->ne[2], x->ne[3]);
   } else {
     y = ggml_mul_mat(g, weight_, x);
@@ -41,7 +41,10 @@ graph::Tensor Dense::operator()(graph::GraphBuilder& g, graph::Tensor x) {
 }
 
 Parameters::Parameters(const graph::Compute& compute, WeightType type, std::size_t max_tensors)
-    : type_(type), weights_(compute, max_tensors), threads_(static_cast<std::size_t>(compute.n_threads())) {}
+    : type_(type),
+      is_on_cpu_(graph::is_cpu(compute.device())),
+      weights_(compute, max_tensors),
+      threads_(static_cast<std::size_t>(compute.n_threads())) {}
 
 graph::Tensor Parameters::tensor(const std::string& name, const core::TensorView& view) {
   pending_.push_back({name, view, GGML_TYPE_F32});
@@ -60,6 +63,12 @@ Dense Parameters::dense(const std::string& name, const core::TensorView& weight,
   matrix.shape = {weight.shape[0], weight.elements() / weight.shape[0]};
   // 8-bit blocks want rows of some length; the few short ones stay as they are.
   constexpr std::int64_t shortest = 256;
+  if (is_on_cpu_ && (type_ == WeightType::f32 || matrix.shape[1] < shortest)) {
+    auto exact = std::make_unique<DenseF32>(Checkpoint::floats(matrix, name), matrix.shape[0], matrix.shape[1]);
+    packed_bytes_ += exact->size_bytes();
+    core::MappedFile::let_go(matrix.bytes);
+    return {std::move(exact), added};
+  }
   if (type_ == WeightType::f32 || matrix.shape[1] < shortest) {
     pending_.push_back({name, matrix, GGML_TYPE_F32});
     return {weights_.declare(name, GGML_TYPE_F32, matrix.shape), added};

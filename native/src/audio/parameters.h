@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "audio/dense_f32.h"
 #include "core/progress.h"
 #include "core/safetensors.h"
 #include "core/threads.h"
@@ -21,6 +22,7 @@ enum class WeightType { f32, bf16, q8, lut4 };
 class Dense {
  public:
   Dense(graph::Tensor weight, graph::Tensor bias) : weight_(weight), bias_(bias) {}
+  Dense(std::unique_ptr<DenseF32> exact, graph::Tensor bias) : bias_(bias), exact_(std::move(exact)) {}
   Dense(std::unique_ptr<lut::PackedMatrix> packed, graph::Tensor bias);
 
   /// x (n_in, n, batch) -> (n_out, n, batch)
@@ -29,6 +31,7 @@ class Dense {
  private:
   graph::Tensor weight_ = nullptr;
   graph::Tensor bias_ = nullptr;
+  std::unique_ptr<DenseF32> exact_;
   std::unique_ptr<lut::PackedMatrix> packed_;
   std::unique_ptr<lut::Prepare> prepare_;
   std::unique_ptr<lut::Products> products_;
@@ -57,6 +60,7 @@ class Parameters {
   };
 
   WeightType type_;
+  bool is_on_cpu_;
   graph::Weights weights_;
   core::ThreadPool threads_;
   std::vector<Pending> pending_;

@@ -256,6 +256,87 @@ void compare_convolutions(const graph::Compute& compute) {
   }
 }
 
+/// Attention and products laid out for the convolution kernels, against plain loops.
+void compare_products(const graph::Compute& compute) {
+  for (const char* set : {"scalar", "avx2", "avx512", "neon"}) {
+    const audio::ConvKernels* kernels = audio::conv_kernels_named(set);
+    if (kernels == nullptr) continue;
+    double worst = 0;
+    const audio::Attend attend(*kernels);
+    for (const auto& [dim, heads, kv_heads, n, n_keys, batch] :
+         {std::tuple{64, 2, 1, 130, 18, 2}, std::tuple{16, 3, 3, 1, 1, 1}, std::tuple{128, 8, 8, 49, 49, 1},
+          std::tuple{20, 4, 2, 100, 7, 1}}) {
+      const auto q = testing::noise(static_cast<std::size_t>(dim * heads * n * batch), 1);
+      const auto k = testing::noise(static_cast<std::size_t>(dim * kv_heads * n_keys * batch), 2);
+      const auto v = testing::noise(static_cast<std::size_t>(dim * kv_heads * n_keys * batch), 3);
+      graph::Runner runner(compute);
+      runner.build([&, dim = dim, heads = heads, kv_heads = kv_heads, n = n, n_keys = n_keys,
+                    batch = batch](graph::GraphBuilder& g) {
+        graph::Tensor keys = g.input("k", GGML_TYPE_F32, {dim, kv_heads, n_keys, batch});
+        graph::Tensor values = g.input("v", GGML_TYPE_F32, {dim, kv_heads, n_keys, batch});
+        g.output("y", attend(g, g.input("q", GGML_TYPE_F32, {dim, heads, n, batch}), keys, values));
+      });
+      runner.set("q", q);
+      runner.set("k", k);
+      runner.set("v", v);
+      runner.compute();
+      std::vector<float> expected;
+      for (int b = 0; b < batch; ++b) {
+        for (int i = 0; i < n; ++i) {
+          for (int h = 0; h < heads; ++h) {
+            const int kv = h / (heads / kv_heads);
+            std::vector<double> weight(static_cast<std::size_t>(n_keys));
+            double sum = 0;
+            for (int j = 0; j < n_keys; ++j) {
+              double score = 0;
+              for (int d = 0; d < dim; ++d) {
+                score += static_cast<double>(q[static_cast<std::size_t>(((b * n + i) * heads + h) * dim + d)]) *
+                         static_cast<double>(k[static_cast<std::size_t>(((b * n_keys + j) * kv_heads + kv) * dim + d)]);
+              }
+              sum += weight[static_cast<std::size_t>(j)] = std::exp(score / std::sqrt(static_cast<double>(dim)));
+            }
+            for (int d = 0; d < dim; ++d) {
+              double value = 0;
+              for (int j = 0; j < n_keys; ++j) {
+                value += weight[static_cast<std::size_t>(j)] / sum *
+                         static_cast<double>(v[static_cast<std::size_t>(((b * n_keys + j) * kv_heads + kv) * dim + d)]);
+              }
+              expected.push_back(static_cast<float>(value));
+            }
+          }
+        }
+      }
+      worst = std::max(worst, relative(runner.get("y"), expected));
+    }
+    for (const auto& [rows, columns, n] : {std::tuple{1, 1, 1}, std::tuple{37, 300, 130}, std::tuple{16, 5000, 200}}) {
+      const auto w = testing::noise(static_cast<std::size_t>(rows * columns), 4);
+      const auto x = testing::noise(static_cast<std::size_t>(columns * n), 5);
+      const audio::DenseF32 dense(w, rows, columns, *kernels);
+      graph::Runner runner(compute);
+      runner.build([&, columns = columns, n = n](graph::GraphBuilder& g) {
+        g.output("y", dense(g, g.input("x", GGML_TYPE_F32, {columns, n})));
+      });
+      runner.set("x", x);
+      runner.compute();
+      std::vector<float> expected;
+      for (int i = 0; i < n; ++i) {
+        for (int r = 0; r < rows; ++r) {
+          double sum = 0;
+          for (int c = 0; c < columns; ++c) {
+            sum += static_cast<double>(w[static_cast<std::size_t>(r * columns + c)]) *
+                   static_cast<double>(x[static_cast<std::size_t>(i * columns + c)]);
+          }
+          expected.push_back(static_cast<float>(sum));
+        }
+      }
+      worst = std::max(worst, relative(runner.get("y"), expected));
+    }
+    char text[160];
+    std::snprintf(text, sizeof text, "%s: attention and products are those of plain loops (worst %.1e)", set, worst);
+    check(worst < 5e-6, text);
+  }
+}
+
 void refuse_what_does_not_add_up(const fs::path& golden, const graph::Compute& compute) {
   const fs::path copy = fs::temp_directory_path() / "lutra-audio-test";
   const auto with = [&](const std::string& from, const std::string& to) {
@@ -303,6 +384,7 @@ int main(int argc, char** argv) {
   const fs::path golden = argv[3];
   try {
     compare_convolutions(compute);
+    compare_products(compute);
     for (const char* name : {"open-diffusers", "open-single", "small-single"}) compare_stages(golden / name, compute);
     compare_narrow(golden / "open-single", compute);
     compare_tiles(golden / "open-single", compute);
