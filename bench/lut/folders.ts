@@ -63,7 +63,7 @@ export function smallHalves(count: number, seed: number, kind: 'f16' | 'bf16'): 
   return bytes;
 }
 
-interface Entry {
+export interface Entry {
   readonly name: string;
   readonly dtype: 'U8' | 'F16' | 'BF16';
   readonly shape: number[];
@@ -72,7 +72,7 @@ interface Entry {
 
 const byteSize = { U8: 1, F16: 2, BF16: 2 };
 
-async function writeSafetensors(path: string, entries: readonly Entry[]): Promise<void> {
+export async function writeSafetensors(path: string, entries: readonly Entry[]): Promise<void> {
   const header: Record<string, unknown> = {};
   let offset = 0;
   for (const { name, dtype, shape } of entries) {

@@ -78,6 +78,8 @@ function ToastList(): ReactElement[] {
     <Toast.Root
       key={toast.id}
       toast={toast}
+      // Base UI hides an urgent one from screen readers until it has the focus, its buttons not.
+      aria-hidden={false}
       className="w-full rounded-lg bg-surface shadow-float transition-[opacity,translate] data-ending-style:opacity-0 data-limited:hidden data-starting-style:-translate-y-2 data-starting-style:opacity-0"
     >
       <Toast.Content className="flex items-start gap-2.5 py-2.5 pr-1.5 pl-3">
