@@ -393,7 +393,7 @@ describe('sounds', () => {
     await drop('broken.wav', Buffer.from('RIFF nothing'));
     const notice = page.getByRole('alertdialog').filter({ hasText: 'It holds no sound that can be read.' });
     await notice.getByText('broken.wav').waitFor();
-    await notice.getByRole('button', { name: 'Dismiss' }).click();
+    await notice.getByLabel('Dismiss').click();
     await notice.waitFor({ state: 'detached' });
   });
 });
