@@ -11,6 +11,8 @@ export const settingsSchema = z.object({
   device: z.enum(['auto', 'cpu', 'vulkan', 'cuda', 'metal']).default('auto'),
   /** Null: the physical cores. */
   threads: z.number().int().min(1).max(512).nullable().default(null),
+  /** How a chat's keys and values are kept, for models on Lutra's own kernels: `q8` takes half of `f16`'s memory. */
+  chatCache: z.enum(['f16', 'q8']).default('f16'),
   /** Minutes without use after which a model leaves memory; null: never. */
   unloadAfterMinutes: z.number().int().min(1).max(10_080).nullable().default(30),
   chatModelId: idSchema.nullable().default(null),

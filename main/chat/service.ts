@@ -167,13 +167,13 @@ export class ChatService {
 
   #begin(conversationId: string, answer: StoredMessage, model: Model): void {
     const { models, settings } = this.#options;
-    const { device, threads } = settings.get();
+    const { device, threads, chatCache } = settings.get();
     this.#answers.start({
       conversation: this.#conversation(conversationId),
       messageId: answer.id,
       model,
       modelPath: models.pathOf(model.id),
-      compute: { device, threads },
+      compute: { device, threads, chatCache },
       path: this.#rows.path(conversationId, answer.parentId),
     });
     this.#changed(conversationId);

@@ -41,6 +41,7 @@ export type Inspection = z.infer<typeof inspectionSchema>;
 export const computeOptionsSchema = z.object({
   device: settingsSchema.shape.device,
   threads: settingsSchema.shape.threads,
+  chatCache: settingsSchema.shape.chatCache.optional(),
 });
 export type ComputeOptions = z.infer<typeof computeOptionsSchema>;
 

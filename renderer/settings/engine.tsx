@@ -15,7 +15,7 @@ const devices = ['auto', 'cpu', 'vulkan', 'cuda', 'metal'] as const;
 export function EngineSettings(): ReactElement {
   const { t } = useTranslation();
   const { client } = useStudio();
-  const { device, threads, unloadAfterMinutes } = useSettings();
+  const { device, threads, chatCache, unloadAfterMinutes } = useSettings();
   const status = useEngine((engine) => engine.status);
   const update = useUpdateSettings();
   const [isRestarting, setRestarting] = useState(false);
@@ -58,6 +58,13 @@ export function EngineSettings(): ReactElement {
             placeholder={t('common.auto')}
             aria-label={t('settings.threads')}
             onCommit={(next) => update({ threads: next === null ? null : Math.round(next) })}
+          />
+        </Field>
+        <Field layout="row" label={t('settings.chatCache')} hint={t('settings.chatCacheHint')}>
+          <Select
+            value={chatCache}
+            onValueChange={(next) => update({ chatCache: next })}
+            options={(['f16', 'q8'] as const).map((value) => ({ value, label: t(`settings.chatCaches.${value}`) }))}
           />
         </Field>
         <Field

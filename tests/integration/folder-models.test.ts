@@ -57,6 +57,15 @@ describe('a Hugging Face folder', () => {
     expect(answer.text).not.toContain('<|');
   });
 
+  test('keeps its keys and values in 8 bits where that is set', async () => {
+    const { client } = open;
+    await client.settings.update({ patch: { chatCache: 'q8' } });
+    const id = await newChat();
+    await client.chat.send({ conversationId: id, text: 'Hello 水獭 🦦' });
+    expect(await answered(client, id)).toMatchObject({ status: 'complete', error: null });
+    await client.settings.update({ patch: { chatCache: 'f16' } });
+  });
+
   test('the same seed gives the same answer, another seed another, and a second turn reuses the first', async () => {
     const { client } = open;
     const texts: string[] = [];

@@ -17,13 +17,13 @@ export async function chat(context: CommandContext, args: ChatArguments): Promis
     throw new LutraError({ code: 'bad-input', message: 'The prompt is empty.', subject: '--prompt' });
   await withStudio(context, async (studio) => {
     const model = await findModel(studio, args.model);
-    const { device, threads } = studio.settings.get();
+    const { device, threads, chatCache } = studio.settings.get();
     const seed = args.seed ?? randomInt(0x1_0000_0000);
     const events = studio.engine.answer(
       {
         modelPath: studio.models.pathOf(model.id),
         modelName: model.name,
-        compute: { device, threads },
+        compute: { device, threads, chatCache },
         contextSize: null,
         systemPrompt: args.system,
         history: [{ role: 'user', text: prompt }],

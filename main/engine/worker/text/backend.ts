@@ -24,6 +24,9 @@ interface Loaded {
   readonly template: ChatTemplate;
 }
 
+/** Of f16's bytes: one byte for two, and a scale per 32. */
+const q8Share = 17 / 32;
+
 export class FolderBackend implements ChatBackend {
   readonly #addon: () => Promise<Addon>;
   #loaded: Loaded | null = null;
@@ -137,14 +140,15 @@ export class FolderBackend implements ChatBackend {
 
   async #load(request: AnswerRequest, signal: AbortSignal, queue: AnswerQueue): Promise<Loaded> {
     const { modelPath, contextSize, compute } = request;
-    const key = JSON.stringify([modelPath, contextSize, compute.threads]);
+    const key = JSON.stringify([modelPath, contextSize, compute.threads, compute.chatCache]);
     if (this.#loaded?.key === key) return this.#loaded;
     queue.push({ type: 'stage', stage: { stage: 'loading', fraction: 0, etaSeconds: null } });
     await this.drop();
     const estimate = await estimateFolder(modelPath);
     const wanted = contextSize ?? Math.min(estimate.contextLength, defaultContextLimit);
     // A context that was asked for is kept free; otherwise the cache grows as the chat does.
-    const cacheBytes = contextSize === null ? 0 : estimate.cacheBytesPerToken * wanted;
+    const cacheShare = compute.chatCache === 'q8' ? q8Share : 1;
+    const cacheBytes = contextSize === null ? 0 : estimate.cacheBytesPerToken * wanted * cacheShare;
     if (estimate.weightsBytes + cacheBytes > freemem()) throw outOfMemory(request);
     const tokenizer = await loadTokenizer(modelPath, estimate.vocabSize);
     const template = await loadTemplate(modelPath, tokenizer);
@@ -155,7 +159,13 @@ export class FolderBackend implements ChatBackend {
     signal.addEventListener('abort', stop, { once: true });
     try {
       const model = await addon.loadTextModel(
-        { folder: modelPath, threads: compute.threads ?? 0, precision: 'fast', cacheType: 'f16', contextSize: wanted },
+        {
+          folder: modelPath,
+          threads: compute.threads ?? 0,
+          precision: 'fast',
+          cacheType: compute.chatCache ?? 'f16',
+          contextSize: wanted,
+        },
         (done, total) => {
           const fraction = total === 0 ? 0 : done / total;
           const elapsed = (performance.now() - begunAt) / 1000;
