@@ -128,7 +128,7 @@ function decoder(): Tensors {
   return all;
 }
 
-function numbers({ numbers: ids }: AudioShape): Tensors {
+function numberConditioners({ numbers: ids }: AudioShape): Tensors {
   return ids.flatMap((id): Tensors => {
     const name = `conditioner.conditioners.${id}.embedder.embedding.`;
     return [
@@ -209,6 +209,6 @@ export async function writeAudioFolder(folder: string, shape: AudioShape, golden
   await writeSafetensors(join(text, 'model.safetensors'), entriesOf(textEncoder(vocabulary)));
   await writeSafetensors(
     join(folder, 'model.safetensors'),
-    entriesOf([...transformer(shape), ...decoder(), ...numbers(shape)]),
+    entriesOf([...transformer(shape), ...decoder(), ...numberConditioners(shape)]),
   );
 }
