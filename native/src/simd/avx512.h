@@ -12,7 +12,7 @@ struct Simd {
   static constexpr const char* name = "avx512";
   static constexpr int byte_offset = 128;
   static constexpr int gemm_tokens = 6;
-  static constexpr int tile_rows = 8;     ///< of a convolution: accumulators and inputs fit into the registers
+  static constexpr int tile_rows = 8;  ///< of a convolution: accumulators and inputs fit into the registers
   static constexpr int tile_vectors = 3;
 
   using Floats = __m512;

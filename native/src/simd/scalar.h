@@ -12,7 +12,7 @@ struct Simd {
   static constexpr const char* name = "scalar";
   static constexpr int byte_offset = 0;
   static constexpr int gemm_tokens = 4;
-  static constexpr int tile_rows = 4;     ///< of a convolution: accumulators and inputs fit into the registers
+  static constexpr int tile_rows = 4;  ///< of a convolution: accumulators and inputs fit into the registers
   static constexpr int tile_vectors = 1;
 
   struct Floats {
