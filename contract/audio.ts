@@ -84,6 +84,9 @@ export const audioRunSchema = z.object({
 });
 export type AudioRun = z.infer<typeof audioRunSchema>;
 
+/** Marks our JSON among other people's comments in a sound file. */
+export const settingsMark = 'lutra:';
+
 export const audioFormatSchema = z.object({
   format: z.enum(['wav', 'flac', 'mp3', 'm4a']),
   /** Of WAV; FLAC has 24. */

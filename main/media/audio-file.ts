@@ -22,6 +22,7 @@ import {
 } from 'mediabunny';
 import type { AudioCodec, OutputFormat } from 'mediabunny';
 import { LutraError, toErrorData } from '../../contract/errors.ts';
+import { settingsMark } from '../../contract/audio.ts';
 import type { AudioFormat } from '../../contract/audio.ts';
 import { normalized } from './pcm.ts';
 import type { Pcm } from './pcm.ts';
@@ -33,8 +34,6 @@ export interface AudioTags {
 }
 
 const lossyBitrate = 192_000;
-/** Marks our JSON in a comment among other people's. */
-const settingsMark = 'lutra:';
 let hasEncoders = false;
 
 function registerEncoders(): void {

@@ -44,14 +44,14 @@ export function Advanced({ info }: { info: AudioModelInfo | null }): ReactElemen
             onCommit={(guidance) => updateDraft({ guidance })}
           />
         </Field>
-        <Field label={t('audio.sampler')}>
+        <Field label={t('audio.sampler')} className="col-span-2">
           <Select
             value={sampler ?? samplers[0] ?? null}
             onValueChange={(value) => updateDraft({ sampler: value })}
             options={samplers.map((name) => ({ value: name, label: name }))}
           />
         </Field>
-        <Field label={t('audio.rescale')}>
+        <Field label={t('audio.rescale')} className="col-span-2">
           <NumberInput
             value={draft.guidanceRescale}
             min={0}

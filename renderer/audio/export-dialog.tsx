@@ -9,7 +9,11 @@ import { formatNumber } from '../i18n/format.ts';
 import { Button, Dialog, ErrorNotice, Field, Select } from '../ui/index.ts';
 import type { Region } from './store.ts';
 
-const formats = ['wav', 'flac', 'mp3', 'm4a'] as const;
+const formats = ['wav', 'flac', 'mp3', 'm4a', 'ogg'] as const;
+const names = { wav: 'WAV', flac: 'FLAC', mp3: 'MP3', m4a: 'AAC (M4A)', ogg: 'Opus (OGG)' } as const;
+
+/** What main writes, and Opus, which the page does. */
+type Choice = Omit<AudioFormat, 'format'> & { readonly format: (typeof formats)[number] };
 const depths = [16, 24, 32] as const;
 const levels = ['safe', 'peak', 'off'] as const;
 
@@ -25,14 +29,21 @@ export function ExportDialog({
 }): ReactElement {
   const { t } = useTranslation();
   const { client } = useStudio();
-  const [format, setFormat] = useState<AudioFormat>({ format: 'wav', bitDepth: 24, normalize: 'safe' });
+  const [format, setFormat] = useState<Choice>({ format: 'wav', bitDepth: 24, normalize: 'safe' });
   const [error, setError] = useState<ErrorData | null>(null);
   const [isBusy, setBusy] = useState(false);
   const save = async (): Promise<void> => {
     setBusy(true);
     try {
-      const { name, bytes } = await client.audio.file({ takeId: take.id, format, region });
-      download(name, bytes);
+      const isOpus = format.format === 'ogg';
+      const written: AudioFormat = isOpus
+        ? { ...format, format: 'wav', bitDepth: 32 }
+        : { ...format, format: format.format };
+      const { name, bytes } = await client.audio.file({ takeId: take.id, format: written, region });
+      if (isOpus) {
+        const { encodeOpus } = await import('./opus.ts');
+        download(name.replace(/wav$/, 'ogg'), await encodeOpus(bytes, take));
+      } else download(name, bytes);
       onClose();
     } catch (thrown) {
       setError(toErrorData(thrown));
@@ -64,7 +75,7 @@ export function ExportDialog({
           <Select
             value={format.format}
             onValueChange={(value) => setFormat({ ...format, format: value })}
-            options={formats.map((value) => ({ value, label: value === 'm4a' ? 'AAC (M4A)' : value.toUpperCase() }))}
+            options={formats.map((value) => ({ value, label: names[value] }))}
           />
         </Field>
         {format.format === 'wav' ? (

@@ -463,6 +463,7 @@ export const en = {
       flac: 'Lossless, half the size.',
       mp3: 'Small; 192 kbit/s.',
       m4a: 'Small; 192 kbit/s.',
+      ogg: 'Small and good; 160 kbit/s, 48 kHz.',
     },
     bitDepth: 'Bit depth',
     depth: { b16: '16 bits', b24: '24 bits', b32: '32 bits, float' },

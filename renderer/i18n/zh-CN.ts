@@ -447,6 +447,7 @@ export const zhCN: SameShape<typeof en> = {
       flac: '无损，约一半大小。',
       mp3: '小，192 kbit/s。',
       m4a: '文件小，192 kbit/s。',
+      ogg: '小而好，160 kbit/s，48 kHz。',
     },
     bitDepth: '位深',
     depth: { b16: '16 位', b24: '24 位', b32: '32 位浮点' },

@@ -374,6 +374,14 @@ describe('sounds', () => {
     await dialog.getByRole('button', { name: 'Save the file' }).click();
     const saved = await download;
     expect(saved.suggestedFilename()).toBe('Warm rain 水獭.wav');
+    await page.getByRole('region', { name: 'Player' }).getByRole('button', { name: 'Export…' }).click();
+    await dialog.getByRole('combobox', { name: 'Format' }).click();
+    await page.getByRole('option', { name: 'Opus (OGG)' }).click();
+    const opus = page.waitForEvent('download');
+    await dialog.getByRole('button', { name: 'Save the file' }).click();
+    const opusFile = await opus;
+    expect(opusFile.suggestedFilename()).toBe('Warm rain 水獭.ogg');
+    expect((await readFile(await opusFile.path())).subarray(0, 4).toString()).toBe('OggS');
     await page.getByRole('textbox', { name: 'Prompt', exact: true }).fill('Something else');
     await drop('back.wav', await readFile(await saved.path()));
     await page.getByText('Settings of “back” restored').waitFor();

@@ -15,7 +15,7 @@ using graph::GraphError;
 namespace {
 
 /// Latent frames of a tile: large enough that its surroundings cost little, small enough for a gigabyte.
-constexpr std::int64_t decode_tile = 128;
+constexpr std::int64_t decode_tile = 256;
 constexpr std::int64_t encode_tile = 128;
 
 /// The rows of random values that a take uses; a step has its own behind the last of these.
