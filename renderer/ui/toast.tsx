@@ -78,7 +78,7 @@ function ToastList(): ReactElement[] {
     <Toast.Root
       key={toast.id}
       toast={toast}
-      // Base UI hides an urgent one from screen readers until it has the focus, its buttons not.
+      // Base UI hides an urgent one, and the way to close any, until they have the focus; they can be reached all the same.
       aria-hidden={false}
       className="w-full rounded-lg bg-surface shadow-float transition-[opacity,translate] data-ending-style:opacity-0 data-limited:hidden data-starting-style:-translate-y-2 data-starting-style:opacity-0"
     >
@@ -93,6 +93,7 @@ function ToastList(): ReactElement[] {
         <Toast.Action className="h-7 shrink-0 rounded-md px-2 text-xs font-semibold text-accent-ink hover:bg-hover" />
         <Toast.Close
           aria-label={t('common.dismiss')}
+          aria-hidden={false}
           className="flex size-7 shrink-0 items-center justify-center rounded-md text-faint hover:bg-hover hover:text-ink [&_svg]:size-4"
         >
           <X aria-hidden />
