@@ -2,9 +2,10 @@
  * Sounds at the published models' shapes with random weights, by hand:
  *   node bench/audio.ts [folder for some 3 GB of files] [--model small|open] [--seconds 11]
  * LUTRA_PYTHON, where given, is a Python with torch and diffusers: its autoencoder and transformer are then timed in
- * the same run, taking turns with ours. Medians of three.
+ * the same run, taking turns with our f32 steps and decodes; narrower weights follow. Medians of three. A guided step
+ * counts as two, though the branch without a prompt needs less.
  */
-import { spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -15,7 +16,7 @@ import { shapes, writeAudioFolder } from './audio/checkpoint.ts';
 
 const threads = 2;
 const rounds = 3;
-const steps = 3;
+const steps = 4;
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: { model: { type: 'string', default: 'small' }, seconds: { type: 'string', default: '11' } },
@@ -111,12 +112,16 @@ if (!existsSync(join(folder, 'model.safetensors')))
   );
 const addon = await loadAddon(join(repository, `build/native/${process.platform}-${process.arch}`), false);
 
-const rows: string[] = [];
 const row = (name: string, time: number, gflop: number, note = ''): void => {
-  const line = `| ${name} | ${time.toFixed(3)} s | ${(gflop / time).toFixed(0)} GFLOP/s | ${note} |`;
-  rows.push(line);
-  process.stdout.write(`${line}\n`);
+  process.stdout.write(`| ${name} | ${time.toFixed(3)} s | ${(gflop / time).toFixed(0)} GFLOP/s | ${note} |\n`);
 };
+const machineFile = join(folder, 'machine');
+const machineSource = join(repository, 'native/bench/machine.cpp');
+execFileSync('c++', ['-std=c++20', '-O3', '-march=native', '-pthread', machineSource, '-o', machineFile]);
+const machine = JSON.parse(execFileSync(machineFile, [String(threads)], { encoding: 'utf8' })) as {
+  f32OperationsPerSecond: number;
+};
+process.stdout.write(`f32 peak of the machine: ${(machine.f32OperationsPerSecond / 1e9).toFixed(0)} GFLOP/s\n`);
 process.stdout.write(`Stable Audio Open ${shape.name}, ${seconds} s (${frames} latent frames), ${threads} threads\n`);
 const decodeTimes: number[] = [];
 const theirs: (Times & { memoryBytes: number })[] = [];

@@ -1,5 +1,5 @@
-// What this machine can do at most, with as many threads as asked for: bytes read from memory per second, and 8-bit
-// multiplications and additions per second. Prints JSON. usage: machine <threads>
+// What this machine can do at most, with as many threads as asked for: bytes read from memory per second, and
+// multiplications and additions per second in 8 bits and in f32. Prints JSON. usage: machine <threads>
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -94,11 +94,36 @@ double int8_operations_per_second(int threads) {
 #endif
 }
 
+double f32_operations_per_second(int threads) {
+#if defined(__AVX512F__)
+  std::vector<double> rates;
+  const std::int64_t rounds = 5'000'000;
+  for (int repeat = 0; repeat < 5; ++repeat) {
+    const double seconds = seconds_of(threads, [&](int) {
+      __m512 s[12];
+      for (auto& value : s) value = _mm512_set1_ps(1);
+      const __m512 a = _mm512_set1_ps(0.999F);
+      const __m512 b = _mm512_set1_ps(0.001F);
+      for (std::int64_t i = 0; i < rounds; ++i) {
+        for (auto& value : s) value = _mm512_fmadd_ps(value, a, b);
+        asm volatile("" ::"v"(s[0]), "v"(s[1]), "v"(s[2]), "v"(s[3]), "v"(s[4]), "v"(s[5]), "v"(s[6]), "v"(s[7]),
+                     "v"(s[8]), "v"(s[9]), "v"(s[10]), "v"(s[11]));
+      }
+    });
+    rates.push_back(static_cast<double>(rounds) * 12 * 32 * threads / seconds);
+  }
+  return median(rates);
+#else
+  static_cast<void>(threads);
+  return 0;
+#endif
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   const int threads = argc > 1 ? std::max(1, std::atoi(argv[1])) : 1;
-  std::printf("{\"readBytesPerSecond\": %.0f, \"int8OperationsPerSecond\": %.0f}\n", read_bytes_per_second(threads),
-              int8_operations_per_second(threads));
+  std::printf("{\"readBytesPerSecond\": %.0f, \"int8OperationsPerSecond\": %.0f, \"f32OperationsPerSecond\": %.0f}\n",
+              read_bytes_per_second(threads), int8_operations_per_second(threads), f32_operations_per_second(threads));
   return 0;
 }
