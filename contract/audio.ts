@@ -88,13 +88,16 @@ export type AudioRun = z.infer<typeof audioRunSchema>;
 export const settingsMark = 'lutra:';
 
 export const audioFormatSchema = z.object({
-  format: z.enum(['wav', 'flac', 'mp3', 'm4a']),
+  format: z.enum(['wav', 'flac', 'mp3', 'm4a', 'ogg']),
   /** Of WAV; FLAC has 24. */
   bitDepth: z.union([z.literal(16), z.literal(24), z.literal(32)]).default(24),
   /** `peak`: as loud as it can be; `safe`: quieter only where it would clip. */
   normalize: z.enum(['off', 'peak', 'safe']).default('safe'),
 });
 export type AudioFormat = z.infer<typeof audioFormatSchema>;
+
+/** What a file's name may be put together from, in braces. */
+export const audioNameParts = ['name', 'prompt', 'model', 'seed', 'seconds', 'date'] as const;
 
 export const audioContract = {
   describe: call(z.object({ modelId: idSchema }), audioModelInfoSchema),
@@ -123,10 +126,12 @@ export const audioContract = {
       format: audioFormatSchema,
       /** In seconds; null: all. */
       region: z.object({ start: z.number().min(0), end: z.number().min(0) }).nullable(),
+      /** The file's name without its ending; `audioNameParts` in braces are filled in. */
+      template: z.string().max(200).default('{name}'),
     }),
     z.object({ name: z.string(), bytes: bytesSchema }),
   ),
-  /** Lowest and highest sample of each of so many parts, -127 to 127, and how loud it is (LUFS-like, in dB). */
+  /** Lowest and highest sample of each of so many parts, -127 to 127, and how loud it is (LUFS). */
   peaks: call(
     z.object({ takeId: idSchema, parts: z.number().int().min(1).max(4000) }),
     z.object({ values: bytesSchema, loudness: z.number() }),

@@ -1,5 +1,6 @@
 /** Events for one slow reader: what a newer event replaces is dropped, so that the queue stays short. */
 import type { AppEvent } from '../../contract/app.ts';
+import { EventReader } from '../event-reader.ts';
 
 /** Most notices kept for a reader that does not read. */
 const maximumNotices = 50;
@@ -18,7 +19,7 @@ function keyOf(event: AppEvent, counter: () => number): string {
 
 export class EventQueue {
   readonly #waiting = new Map<string, AppEvent>();
-  #wake: (() => void) | null = null;
+  readonly #reader = new EventReader(() => this.#take());
   #notices = 0;
 
   push(event: AppEvent): void {
@@ -26,26 +27,17 @@ export class EventQueue {
     // Deleted first, so that it goes to the end of the order.
     this.#waiting.delete(key);
     this.#waiting.set(key, event);
-    this.#wake?.();
+    this.#reader.wake();
   }
 
   /** Ends when `signal` fires. */
-  async *read(signal: AbortSignal): AsyncGenerator<AppEvent, void, undefined> {
-    const onAbort = (): void => this.#wake?.();
-    signal.addEventListener('abort', onAbort, { once: true });
-    try {
-      while (!signal.aborted) {
-        const [first] = this.#waiting;
-        if (first === undefined) {
-          await new Promise<void>((resolve) => (this.#wake = resolve));
-          this.#wake = null;
-          continue;
-        }
-        this.#waiting.delete(first[0]);
-        yield first[1];
-      }
-    } finally {
-      signal.removeEventListener('abort', onAbort);
-    }
+  read(signal: AbortSignal): AsyncGenerator<AppEvent, void, undefined> {
+    return this.#reader.read(signal);
+  }
+
+  #take(): AppEvent | undefined {
+    const [first] = this.#waiting;
+    if (first !== undefined) this.#waiting.delete(first[0]);
+    return first?.[1];
   }
 }

@@ -20,11 +20,13 @@ import type { Engine } from '../engine/engine.ts';
 import { priorities } from '../engine/engine.ts';
 import type { EventBus } from '../events.ts';
 import { encodeAudio, readAudio, readSettings, writeWhole } from '../media/audio-file.ts';
-import { cutOut, loudnessOf, normalized, peaksOf, secondsOf, withChannels } from '../media/pcm.ts';
+import { loudnessOf } from '../media/loudness.ts';
+import { cutOut, normalized, peaksOf, secondsOf, withChannels } from '../media/pcm.ts';
 import type { Pcm } from '../media/pcm.ts';
 import { infoOf, isCancellation, makeTakes } from './maker.ts';
 import type { StartingSound } from './maker.ts';
 import { AudioRows } from './rows.ts';
+import { fileNameOf } from './names.ts';
 import { AudioWatchers } from './watchers.ts';
 
 export interface AudioServiceOptions {
@@ -87,16 +89,16 @@ export class AudioService {
         return {};
       },
       watch: (_nothing, { signal }) => this.#watchers.watch({ type: 'run', run: this.#state }, signal),
-      file: async ({ takeId, format, region }) => {
+      file: async ({ takeId, format, region, template }) => {
         const { take } = this.#take(takeId);
         const whole = await this.#samples(takeId);
         const pcm = region === null ? whole : cutOut(whole, region.start, region.end);
         const bytes = await encodeAudio(pcm, format, { title: take.name, settings: tagsOf(take) });
-        return { name: `${fileNameOf(take.name)}.${format.format}`, bytes };
+        return { name: `${fileNameOf(take, template)}.${format.format}`, bytes };
       },
       peaks: async ({ takeId, parts }) => {
-        const pcm = await this.#samples(takeId);
-        const values = peaksOf(normalized(pcm, 'safe'), parts);
+        const pcm = normalized(await this.#samples(takeId), 'safe');
+        const values = peaksOf(pcm, parts);
         return { values: new Uint8Array(values.buffer), loudness: loudnessOf(pcm) };
       },
       rename: ({ takeId, name }) => this.#changed(takeId, () => this.#rows.rename(takeId, name)),
@@ -307,11 +309,4 @@ export class AudioService {
 /** What an exported file carries: enough to make it again. */
 export function tagsOf({ settings, modelName }: Pick<AudioTake, 'settings' | 'modelName'>): unknown {
   return { settings, model: modelName };
-}
-
-const forbidden = /[\\/:*?"<>|\p{Cc}]/gu;
-
-function fileNameOf(name: string): string {
-  const clean = name.replaceAll(forbidden, ' ').replaceAll(/\s+/gu, ' ').trim();
-  return clean === '' || clean.startsWith('.') ? `take ${clean}` : clean;
 }

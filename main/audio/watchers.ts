@@ -1,35 +1,24 @@
 /** Who watches sounds being made. A slow reader misses steps, never takes. */
 import type { z } from 'zod';
 import type { audioContract } from '../../contract/audio.ts';
+import { EventReader } from '../event-reader.ts';
 
 type AudioWatchEvent = z.infer<(typeof audioContract)['watch']['event']>;
 
 class Watcher {
   #events: AudioWatchEvent[] = [];
-  #wake: (() => void) | null = null;
+  readonly #reader = new EventReader(() => this.#events.shift());
 
   push(event: AudioWatchEvent): void {
     // Only the newest state of a run counts.
     if (event.type === 'run' || event.type === 'changed')
       this.#events = this.#events.filter(({ type }) => type !== event.type);
     this.#events.push(event);
-    this.#wake?.();
+    this.#reader.wake();
   }
 
-  async *read(signal: AbortSignal): AsyncGenerator<AudioWatchEvent, void, undefined> {
-    const onAbort = (): void => this.#wake?.();
-    signal.addEventListener('abort', onAbort, { once: true });
-    try {
-      while (!signal.aborted) {
-        const event = this.#events.shift();
-        if (event === undefined) {
-          await new Promise<void>((resolve) => (this.#wake = resolve));
-          this.#wake = null;
-        } else yield event;
-      }
-    } finally {
-      signal.removeEventListener('abort', onAbort);
-    }
+  read(signal: AbortSignal): AsyncGenerator<AudioWatchEvent, void, undefined> {
+    return this.#reader.read(signal);
   }
 }
 

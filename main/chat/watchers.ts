@@ -1,11 +1,12 @@
 /** Who watches a conversation. A slow reader gets larger pieces, never a growing queue. */
 import type { ConversationEvent } from '../../contract/chat.ts';
+import { EventReader } from '../event-reader.ts';
 
 type Delta = Extract<ConversationEvent, { type: 'delta' }>;
 
 export class Watcher {
   #events: ConversationEvent[] = [];
-  #wake: (() => void) | null = null;
+  readonly #reader = new EventReader(() => this.#events.shift());
 
   push(event: ConversationEvent): void {
     const last = this.#events.at(-1);
@@ -15,26 +16,14 @@ export class Watcher {
       this.#events[this.#events.length - 1] = joined(last, event);
     } else if (event.type === 'stage' && last?.type === 'stage') this.#events[this.#events.length - 1] = event;
     else this.#events.push(event);
-    this.#wake?.();
+    this.#reader.wake();
   }
 
   /** Ends after `gone`, or when `signal` fires. */
   async *read(signal: AbortSignal): AsyncGenerator<ConversationEvent, void, undefined> {
-    const onAbort = (): void => this.#wake?.();
-    signal.addEventListener('abort', onAbort, { once: true });
-    try {
-      while (!signal.aborted) {
-        const event = this.#events.shift();
-        if (event === undefined) {
-          await new Promise<void>((resolve) => (this.#wake = resolve));
-          this.#wake = null;
-          continue;
-        }
-        yield event;
-        if (event.type === 'gone') return;
-      }
-    } finally {
-      signal.removeEventListener('abort', onAbort);
+    for await (const event of this.#reader.read(signal)) {
+      yield event;
+      if (event.type === 'gone') return;
     }
   }
 }

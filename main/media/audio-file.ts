@@ -1,4 +1,4 @@
-/** Audio files, written and read in plain Node: WAV, FLAC, MP3 and AAC, with the settings that made them as tags. */
+/** Audio files, written and read in plain Node: WAV, FLAC, MP3, AAC and Opus, with the settings that made them as tags. */
 import { constants } from 'node:fs';
 import { access, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
@@ -17,13 +17,16 @@ import {
   Input,
   Mp3OutputFormat,
   Mp4OutputFormat,
+  OggOutputFormat,
   Output,
   WavOutputFormat,
 } from 'mediabunny';
-import type { AudioCodec, OutputFormat } from 'mediabunny';
+import type { AudioCodec, InputAudioTrack, OutputFormat } from 'mediabunny';
 import { LutraError, toErrorData } from '../../contract/errors.ts';
 import { settingsMark } from '../../contract/audio.ts';
 import type { AudioFormat } from '../../contract/audio.ts';
+import { runFfmpeg } from './ffmpeg.ts';
+import { opusSampleRate, registerOpusEncoder } from './opus.ts';
 import { normalized } from './pcm.ts';
 import type { Pcm } from './pcm.ts';
 
@@ -41,6 +44,7 @@ function registerEncoders(): void {
   registerAacEncoder();
   registerFlacEncoder();
   registerMp3Encoder();
+  registerOpusEncoder();
   hasEncoders = true;
 }
 
@@ -57,6 +61,8 @@ function formatOf({ format, bitDepth }: AudioFormat): { container: OutputFormat;
       return { container: new Mp3OutputFormat(), codec: 'mp3' };
     case 'm4a':
       return { container: new Mp4OutputFormat(), codec: 'aac' };
+    case 'ogg':
+      return { container: new OggOutputFormat(), codec: 'opus' };
   }
 }
 
@@ -75,7 +81,11 @@ export async function encodeAudio(pcm: Pcm, format: AudioFormat, tags: AudioTags
   const { container, codec } = formatOf(format);
   const target = new BufferTarget();
   const output = new Output({ format: container, target });
-  const source = new AudioSampleSource({ codec, bitrate: lossyBitrate });
+  const source = new AudioSampleSource({
+    codec,
+    bitrate: lossyBitrate,
+    ...(codec === 'opus' ? { transform: { sampleRate: opusSampleRate } } : {}),
+  });
   output.addAudioTrack(source);
   const comment = settingsMark + ascii(JSON.stringify(tags.settings));
   output.setMetadataTags({
@@ -139,8 +149,8 @@ const lowestRate = 1000;
 const highestRate = 768_000;
 
 /**
- * Reads a WAV file, or whatever else this Node can decode. Fails with `bad-file`, `not-supported` (compressed sounds
- * where nothing decodes them) or `file-access`; the message names the file.
+ * Reads a WAV file, and with the system's ffmpeg compressed ones. Fails with `bad-file`, `not-supported` (compressed
+ * sounds where there is no ffmpeg) or `file-access`; the message names the file.
  */
 export async function readAudio(path: string): Promise<Pcm> {
   const name = basename(path);
@@ -155,28 +165,11 @@ export async function readAudio(path: string): Promise<Pcm> {
     const track = await input.getPrimaryAudioTrack().catch(() => undefined);
     if (track === undefined) throw bad('it is no audio file, or a damaged one');
     if (track === null) throw bad('there is no sound in it');
-    if (!(await track.canDecode())) {
-      throw new LutraError({
-        code: 'not-supported',
-        message: `"${name}": ${track.codec ?? 'its kind of sound'} cannot be decoded here.`,
-        hint: 'Save it as WAV, or drop it on the Audio panel, which can read it.',
-        subject: path,
-      });
-    }
     if (track.sampleRate < lowestRate || track.sampleRate > highestRate)
       throw bad(`its sample rate of ${track.sampleRate} Hz is not between 1 and 768 kHz`);
     const seconds = await track.computeDuration();
     if (seconds > longestSeconds) throw bad('it is longer than an hour', 'Cut out the part that you need.');
-    const pieces: Float32Array[][] = Array.from({ length: track.numberOfChannels }, () => []);
-    for await (const sample of new AudioSampleSink(track).samples()) {
-      for (const [planeIndex, list] of pieces.entries()) {
-        const values = new Float32Array(sample.numberOfFrames);
-        sample.copyTo(values, { planeIndex, format: 'f32-planar' });
-        list.push(values);
-      }
-      sample.close();
-    }
-    const channels = pieces.map(joined);
+    const channels = (await track.canDecode()) ? await decoded(track) : await decodedByFfmpeg(path, track);
     if ((channels[0]?.length ?? 0) === 0) throw bad('there is no sound in it');
     if (channels.some((channel) => channel.some((value) => !Number.isFinite(value))))
       throw bad('it holds samples that are no numbers');
@@ -189,6 +182,36 @@ export async function readAudio(path: string): Promise<Pcm> {
   } finally {
     input.dispose();
   }
+}
+
+async function decoded(track: InputAudioTrack): Promise<Float32Array<ArrayBuffer>[]> {
+  const pieces: Float32Array[][] = Array.from({ length: track.numberOfChannels }, () => []);
+  for await (const sample of new AudioSampleSink(track).samples()) {
+    for (const [planeIndex, list] of pieces.entries()) {
+      const values = new Float32Array(sample.numberOfFrames);
+      sample.copyTo(values, { planeIndex, format: 'f32-planar' });
+      list.push(values);
+    }
+    sample.close();
+  }
+  return pieces.map(joined);
+}
+
+async function decodedByFfmpeg(path: string, track: InputAudioTrack): Promise<Float32Array<ArrayBuffer>[]> {
+  const { numberOfChannels: count, sampleRate } = track;
+  const format = ['-map', '0:a:0', '-f', 'f32le', '-ac', String(count), '-ar', String(sampleRate)];
+  const mostBytes = (longestSeconds + 1) * sampleRate * count * Float32Array.BYTES_PER_ELEMENT;
+  const bytes = await runFfmpeg(['-i', `file:${path}`, ...format, 'pipe:1'], { mostBytes }).catch((thrown: unknown) => {
+    const error = toErrorData(thrown);
+    const kind = track.codec?.toUpperCase() ?? 'this kind of sound';
+    const hint = `${error.hint ?? ''} Or save it as WAV.`.trim();
+    const message = `"${basename(path)}" is ${kind}, which needs ffmpeg: ${error.message}`;
+    throw new LutraError({ ...error, message, hint, subject: path }, { cause: thrown });
+  });
+  const values = new Float32Array(Uint8Array.from(bytes).buffer);
+  return Array.from({ length: count }, (_, channel) =>
+    Float32Array.from({ length: Math.floor(values.length / count) }, (_value, at) => values[at * count + channel] ?? 0),
+  );
 }
 
 function joined(pieces: readonly Float32Array[]): Float32Array<ArrayBuffer> {

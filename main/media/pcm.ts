@@ -123,14 +123,3 @@ export function peaksOf({ channels }: Pcm, parts: number): Int8Array<ArrayBuffer
   }
   return peaks;
 }
-
-/** Mean square of all channels in dB; -100 for silence. For comparing takes at one loudness. */
-export function loudnessOf({ channels }: Pcm): number {
-  let sum = 0;
-  let count = 0;
-  for (const channel of channels) {
-    for (const value of channel) sum += value * value;
-    count += channel.length;
-  }
-  return count === 0 || sum === 0 ? -100 : Math.max(-100, 10 * Math.log10(sum / count));
-}

@@ -35,7 +35,10 @@ export function useModelInfo(modelId: string | null): AudioModelInfo | null {
     if (modelId === null) return;
     const abort = new AbortController();
     client.audio.describe({ modelId }, { signal: abort.signal }).then(
-      (info) => setKnown({ modelId, info }),
+      (info) => {
+        setKnown({ modelId, info });
+        useAudio.setState({ longestSeconds: info.longestSeconds });
+      },
       (thrown: unknown) => {
         if (!abort.signal.aborted) showError(thrown);
       },

@@ -1,21 +1,22 @@
 import { useState } from 'react';
 import type { ReactElement } from 'react';
 import { useTranslation } from 'react-i18next';
+import { audioFormatSchema, audioNameParts } from '../../contract/audio.ts';
 import type { AudioFormat, AudioTake } from '../../contract/audio.ts';
 import { toErrorData } from '../../contract/errors.ts';
 import type { ErrorData } from '../../contract/errors.ts';
 import { useStudio } from '../client/context.tsx';
 import { formatNumber } from '../i18n/format.ts';
-import { Button, Dialog, ErrorNotice, Field, Select } from '../ui/index.ts';
+import { Button, Dialog, ErrorNotice, Field, Input, Select } from '../ui/index.ts';
 import type { Region } from './store.ts';
 
-const formats = ['wav', 'flac', 'mp3', 'm4a', 'ogg'] as const;
+const formats = audioFormatSchema.shape.format.options;
 const names = { wav: 'WAV', flac: 'FLAC', mp3: 'MP3', m4a: 'AAC (M4A)', ogg: 'Opus (OGG)' } as const;
-
-/** What main writes, and Opus, which the page does. */
-type Choice = Omit<AudioFormat, 'format'> & { readonly format: (typeof formats)[number] };
 const depths = [16, 24, 32] as const;
 const levels = ['safe', 'peak', 'off'] as const;
+const templateKey = 'lutra.audio.exportName';
+const plainTemplate = '{name}';
+const nameParts = audioNameParts.map((part) => `{${part}}`).join(' ');
 
 /** Writes a take, or a part of it, as a file that carries its settings. */
 export function ExportDialog({
@@ -29,21 +30,21 @@ export function ExportDialog({
 }): ReactElement {
   const { t } = useTranslation();
   const { client } = useStudio();
-  const [format, setFormat] = useState<Choice>({ format: 'wav', bitDepth: 24, normalize: 'safe' });
+  const [format, setFormat] = useState<AudioFormat>({ format: 'wav', bitDepth: 24, normalize: 'safe' });
+  const [template, setTemplate] = useState(() => localStorage.getItem(templateKey) ?? plainTemplate);
   const [error, setError] = useState<ErrorData | null>(null);
   const [isBusy, setBusy] = useState(false);
   const save = async (): Promise<void> => {
     setBusy(true);
     try {
-      const isOpus = format.format === 'ogg';
-      const written: AudioFormat = isOpus
-        ? { ...format, format: 'wav', bitDepth: 32 }
-        : { ...format, format: format.format };
-      const { name, bytes } = await client.audio.file({ takeId: take.id, format: written, region });
-      if (isOpus) {
-        const { encodeOpus } = await import('./opus.ts');
-        download(name.replace(/wav$/, 'ogg'), await encodeOpus(bytes, take));
-      } else download(name, bytes);
+      localStorage.setItem(templateKey, template);
+      const { name, bytes } = await client.audio.file({
+        takeId: take.id,
+        format,
+        region,
+        template: template.trim() === '' ? plainTemplate : template,
+      });
+      download(name, bytes);
       onClose();
     } catch (thrown) {
       setError(toErrorData(thrown));
@@ -71,6 +72,13 @@ export function ExportDialog({
       }
     >
       <div className="grid gap-4 sm:grid-cols-2">
+        <Field
+          label={t('audio.fileName')}
+          hint={t('audio.fileNameHint', { parts: nameParts })}
+          className="sm:col-span-2"
+        >
+          <Input value={template} onValueChange={setTemplate} maxLength={200} />
+        </Field>
         <Field label={t('audio.format')} hint={t(`audio.formatHint.${format.format}`)}>
           <Select
             value={format.format}

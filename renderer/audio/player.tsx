@@ -29,8 +29,6 @@ import type { Region } from './store.ts';
 const listening = { format: 'wav', bitDepth: 16, normalize: 'safe' } as const;
 const waveHeightPx = 96;
 const seekSeconds = 1;
-/** Loudness that compared takes are brought to, in dB. */
-const sharedLoudness = -23;
 
 type Regions = ReturnType<typeof RegionsPlugin.create>;
 
@@ -66,7 +64,13 @@ export function Player({
   const [isLooping, setLooping] = useState(false);
   const [zoom, setZoom] = useState(0);
   const heard = isOther && other !== null ? other : take;
-  const { loaded, state, isLoading } = useSurfer(wave, heard, { hasSpectrum, isLooping, isMatched: other !== null });
+  const unheard = other === null ? null : heard === take ? other : take;
+  const { loaded, state, isLoading } = useSurfer(wave, heard, {
+    hasSpectrum,
+    isLooping,
+    matchedId: unheard?.id ?? null,
+  });
+  const extension = useExtension(heard);
 
   useEffect(() => {
     if (loaded !== null && !isLoading) loaded.surfer.zoom(zoom);
@@ -152,7 +156,13 @@ export function Player({
             <Button size="sm" icon={<Scissors />} onClick={() => mark(loaded, heard.seconds)}>
               {t('audio.mark')}
             </Button>
-            <Button size="sm" icon={<SquareStack />} onClick={() => startFrom(heard, extension(heard))}>
+            <Button
+              size="sm"
+              icon={<SquareStack />}
+              disabled={extension === null}
+              title={extension === null ? t('audio.extendFull') : undefined}
+              onClick={() => startFrom(heard, extension)}
+            >
               {t('audio.extend')}
             </Button>
           </>
@@ -192,13 +202,16 @@ function RegionActions({
 
 const extensionSeconds = 4;
 const overlapSeconds = 0.5;
+const shortestExtension = 0.1;
 
-/** From just before its end to some seconds behind it. */
-function extension({ seconds }: AudioTake): Region {
-  return { start: Math.max(0, seconds - overlapSeconds), end: seconds + extensionSeconds };
+/** From just before its end to some seconds behind it, within the model's window; null where that is full. */
+function useExtension({ seconds }: AudioTake): Region | null {
+  const longest = useAudio(({ longestSeconds }) => longestSeconds) ?? Infinity;
+  const end = Math.min(seconds + extensionSeconds, longest);
+  return end - seconds < shortestExtension ? null : { start: Math.max(0, seconds - overlapSeconds), end };
 }
 
-function startFrom(take: AudioTake, region: Region): void {
+function startFrom(take: AudioTake, region: Region | null): void {
   useAudio.setState({ source: { takeId: take.id, name: take.name, region } });
 }
 
@@ -212,7 +225,7 @@ function mark(loaded: Loaded | null, seconds: number): void {
 function useSurfer(
   container: RefObject<HTMLDivElement | null>,
   take: AudioTake,
-  { hasSpectrum, isLooping, isMatched }: { hasSpectrum: boolean; isLooping: boolean; isMatched: boolean },
+  { hasSpectrum, isLooping, matchedId }: { hasSpectrum: boolean; isLooping: boolean; matchedId: string | null },
 ): { loaded: Loaded | null; state: Playing; isLoading: boolean } {
   const { client } = useStudio();
   const [loaded, setLoaded] = useState<Loaded | null>(null);
@@ -267,13 +280,18 @@ function useSurfer(
       if (looping.current && regions.getRegions().length === 0) void surfer.play();
     });
     const load = async (): Promise<void> => {
-      const [{ bytes }, { loudness }] = await Promise.all([
-        client.audio.file({ takeId, format: listening, region: null }, { signal: abort.signal }),
-        client.audio.peaks({ takeId, parts: 1 }, { signal: abort.signal }),
+      const { signal } = abort;
+      const loudness = async (id: string): Promise<number> =>
+        (await client.audio.peaks({ takeId: id, parts: 1 }, { signal })).loudness;
+      const [{ bytes }, own, others] = await Promise.all([
+        client.audio.file({ takeId, format: listening, region: null, template: '{name}' }, { signal }),
+        matchedId === null ? 0 : loudness(takeId),
+        matchedId === null ? 0 : loudness(matchedId),
       ]);
       if (abort.signal.aborted) return;
       await surfer.loadBlob(new Blob([Uint8Array.from(bytes)], { type: 'audio/wav' }));
-      surfer.setVolume(isMatched ? Math.min(1, 10 ** ((sharedLoudness - loudness) / 20)) : 1);
+      // The louder of two comes down to the other.
+      surfer.setVolume(Math.min(1, 10 ** ((others - own) / 20)));
       setLoading(false);
     };
     load().catch((thrown: unknown) => {
@@ -284,7 +302,7 @@ function useSurfer(
       surfer.destroy();
       setLoaded(null);
     };
-  }, [client, container, takeId, hasSpectrum, isMatched]);
+  }, [client, container, takeId, hasSpectrum, matchedId]);
   return { loaded, state, isLoading };
 }
 

@@ -32,6 +32,8 @@ export interface AudioState {
   readonly selectedId: string | null;
   /** A second take to compare with; null for none. */
   readonly otherId: string | null;
+  /** The chosen model's window in seconds; null until it is known. */
+  readonly longestSeconds: number | null;
 }
 
 const storageKey = 'lutra.audio.draft';
@@ -57,6 +59,7 @@ export const useAudio = create<AudioState>(() => ({
   source: null,
   selectedId: null,
   otherId: null,
+  longestSeconds: null,
 }));
 
 export function updateDraft(patch: Partial<Draft>): void {

@@ -1,4 +1,4 @@
-import { Copy, Download, Ellipsis, GitBranch, Pencil, Star, Trash2, Waves } from 'lucide-react';
+import { Copy, Download, Ellipsis, GitBranch, Hash, Pencil, Star, Trash2, Waves } from 'lucide-react';
 import { useEffect, useRef, useState } from 'react';
 import type { ReactElement } from 'react';
 import { useTranslation } from 'react-i18next';
@@ -7,6 +7,7 @@ import type { AudioTake } from '../../contract/audio.ts';
 import { useStudio } from '../client/context.tsx';
 import { formatNumber } from '../i18n/format.ts';
 import { cx, IconButton, Input, Menu, MenuItem, MenuSeparator, showError, showToast } from '../ui/index.ts';
+import { useDragOut } from './drag-out.ts';
 import { updateDraft, useAudio } from './store.ts';
 
 /** Every take, newest first. */
@@ -47,9 +48,11 @@ function TakeRow({
   const { t } = useTranslation();
   const { client } = useStudio();
   const [isRenaming, setRenaming] = useState(false);
+  const dragOut = useDragOut(take);
   return (
     <div
       role="listitem"
+      {...(isRenaming ? {} : dragOut)}
       className={cx(
         'flex items-center gap-3 border-b border-line px-4 py-2',
         isSelected ? 'bg-accent-soft' : 'hover:bg-hover/60',
@@ -99,6 +102,9 @@ function TakeRow({
         <MenuItem icon={<Copy />} onSelect={() => updateDraft({ ...take.settings, takes: 1 })}>
           {t('audio.useSettings')}
         </MenuItem>
+        <MenuItem icon={<Hash />} onSelect={() => void copySeed()}>
+          {t('audio.copySeed')}
+        </MenuItem>
         <MenuItem icon={<Waves />} onSelect={() => useAudio.setState({ otherId: take.id })} disabled={isSelected}>
           {t('audio.compare')}
         </MenuItem>
@@ -112,6 +118,15 @@ function TakeRow({
       </Menu>
     </div>
   );
+
+  async function copySeed(): Promise<void> {
+    try {
+      await navigator.clipboard.writeText(String(take.seed));
+      showToast({ title: t('audio.seedCopied', { seed: take.seed }) });
+    } catch (thrown) {
+      showError(thrown);
+    }
+  }
 
   async function remove(): Promise<void> {
     try {
@@ -156,6 +171,7 @@ const parts = 60;
 
 /** A take at a glance. */
 function TinyWave({ takeId }: { takeId: string }): ReactElement {
+  const { t } = useTranslation();
   const { client } = useStudio();
   const canvas = useRef<HTMLCanvasElement>(null);
   useEffect(() => {
@@ -166,7 +182,7 @@ function TinyWave({ takeId }: { takeId: string }): ReactElement {
     );
     return () => abort.abort();
   }, [client, takeId]);
-  return <canvas ref={canvas} width={parts * 2} height={32} aria-hidden className="h-8 w-30 shrink-0 max-sm:hidden" />;
+  return <canvas ref={canvas} width={parts * 2} height={32} aria-hidden title={t('audio.dragOut')} className="h-8 w-30 shrink-0 max-sm:hidden" />;
 }
 
 function draw(canvas: HTMLCanvasElement | null, peaks: Int8Array): void {

@@ -457,6 +457,12 @@ export const en = {
     exportWhole: 'The whole take, with its prompt, seed and settings inside.',
     exportRegion: 'Seconds {{start}} to {{end}}, with prompt, seed and settings inside.',
     exportSave: 'Save the file',
+    fileName: 'File name',
+    fileNameHint: 'Filled in: {{parts}}',
+    copySeed: 'Copy its seed',
+    seedCopied: 'Copied: seed {{seed}}',
+    dragOut: 'Drag it to another program',
+    extendFull: 'It already fills the model’s window.',
     format: 'Format',
     formatHint: {
       wav: 'Opens everywhere; large.',

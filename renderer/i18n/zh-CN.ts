@@ -441,6 +441,12 @@ export const zhCN: SameShape<typeof en> = {
     exportWhole: '整条声音，内含提示词、种子和设置。',
     exportRegion: '第 {{start}} 至 {{end}} 秒，内含提示词、种子和设置。',
     exportSave: '保存文件',
+    fileName: '文件名',
+    fileNameHint: '可填入：{{parts}}',
+    copySeed: '复制种子',
+    seedCopied: '已复制：种子 {{seed}}',
+    dragOut: '可拖到其他程序',
+    extendFull: '它已占满模型的时长。',
     format: '格式',
     formatHint: {
       wav: '到处可用，文件较大。',

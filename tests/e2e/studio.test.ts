@@ -377,15 +377,28 @@ describe('sounds', () => {
     await page.getByRole('region', { name: 'Player' }).getByRole('button', { name: 'Export…' }).click();
     await dialog.getByRole('combobox', { name: 'Format' }).click();
     await page.getByRole('option', { name: 'Opus (OGG)' }).click();
+    await dialog.getByRole('textbox', { name: 'File name' }).fill('{name}/{seconds} s');
     const opus = page.waitForEvent('download');
     await dialog.getByRole('button', { name: 'Save the file' }).click();
     const opusFile = await opus;
-    expect(opusFile.suggestedFilename()).toBe('Warm rain 水獭.ogg');
+    expect(opusFile.suggestedFilename()).toMatch(/^Warm rain 水獭 \d+\.\d s\.ogg$/);
     expect((await readFile(await opusFile.path())).subarray(0, 4).toString()).toBe('OggS');
     await page.getByRole('textbox', { name: 'Prompt', exact: true }).fill('Something else');
     await drop('back.wav', await readFile(await saved.path()));
     await page.getByText('Settings of “back” restored').waitFor();
     expect(await page.getByRole('textbox', { name: 'Prompt', exact: true }).inputValue()).toBe('Warm rain 水獭');
+  });
+
+  test('are dragged out as files once the pointer has rested on them', async () => {
+    const row = takes().first();
+    await row.hover();
+    const types = (): Promise<readonly string[]> =>
+      row.evaluate((element) => {
+        const dataTransfer = new DataTransfer();
+        element.dispatchEvent(new DragEvent('dragstart', { dataTransfer, bubbles: true, cancelable: true }));
+        return [...dataTransfer.types].map((type) => `${type}: ${dataTransfer.getData(type)}`);
+      });
+    await expect.poll(types).toEqual([expect.stringMatching(/^downloadurl: audio\/wav:back\.wav:blob:/)]);
   });
 
   test('are deleted, and come back with Undo', async () => {

@@ -63,21 +63,13 @@ export async function audio(context: CommandContext, args: AudioArguments): Prom
 }
 
 function formatOf({ out, bitDepth, normalize }: AudioArguments): AudioFormat {
-  const ending = extname(out).slice(1).toLowerCase();
-  if (ending === 'ogg' || ending === 'opus') {
-    throw new LutraError({
-      code: 'not-supported',
-      message: 'There is no encoder for Opus outside of a browser.',
-      hint: 'Write .flac, .mp3 or .m4a instead.',
-      subject: '--out',
-    });
-  }
+  const ending = extname(out).slice(1).toLowerCase().replace('opus', 'ogg');
   const format = audioFormatSchema.safeParse({ format: ending, bitDepth: Number(bitDepth), normalize });
   if (format.success) return format.data;
   throw new LutraError({
     code: 'bad-input',
     message: `"${out}" has an ending that is no kind of sound.`,
-    hint: 'End it with .wav, .flac, .mp3 or .m4a.',
+    hint: 'End it with .wav, .flac, .mp3, .m4a or .ogg.',
     subject: '--out',
   });
 }

@@ -18,6 +18,8 @@ namespace {
 constexpr std::int64_t decode_tile = 256;
 constexpr std::int64_t encode_tile = 128;
 
+constexpr std::size_t most_known_prompts = 8;
+
 /// The rows of random values that a take uses; a step has its own behind the last of these.
 enum Stream : std::uint64_t { start_noise = 0, kept_noise = 1ULL << 32, step_noise = 1ULL << 33 };
 
@@ -36,14 +38,22 @@ std::unique_ptr<Pipeline> Pipeline::load(const std::string& path, const std::str
   return std::unique_ptr<Pipeline>(new Pipeline(Checkpoint::open(path), text_encoder, compute, type, progress));
 }
 
-std::vector<float> Pipeline::text_states(const Prompt& prompt, const core::Progress& progress) {
+const std::vector<float>& Pipeline::text_states(const Prompt& prompt, const core::Progress& progress) {
+  const auto known = std::find_if(known_.begin(), known_.end(), [&](const auto& one) { return one.first == prompt; });
+  if (known != known_.end()) {
+    known_.splice(known_.begin(), known_, known);
+    return known_.front().second;
+  }
   if (text_encoder_.empty()) {
     throw GraphError("not-found", "There is no T5 text encoder beside this model.",
                      "Put the folder of t5-base into the model's folder, or choose it once in the model's settings.",
                      "text_encoder");
   }
-  return T5(text_encoder_, *compute_, core::Progress(progress.stop_token()))
-      .encode(prompt.ids, prompt.mask, progress.stop_token());
+  auto states = T5(text_encoder_, *compute_, core::Progress(progress.stop_token()))
+                    .encode(prompt.ids, prompt.mask, progress.stop_token());
+  known_.emplace_front(prompt, std::move(states));
+  if (known_.size() > most_known_prompts) known_.pop_back();
+  return known_.front().second;
 }
 
 std::vector<float> Pipeline::number_state(const std::string& id, double value) const {

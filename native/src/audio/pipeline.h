@@ -1,11 +1,13 @@
 #pragma once
 #include <functional>
+#include <list>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "audio/checkpoint.h"
@@ -19,6 +21,8 @@ namespace lutra::audio {
 struct Prompt {
   std::vector<std::int32_t> ids;
   std::vector<std::int32_t> mask;  ///< 1 for a token, 0 for padding
+
+  bool operator==(const Prompt&) const = default;
 };
 
 /// One take.
@@ -54,8 +58,9 @@ class Pipeline {
   [[nodiscard]] const std::string& text_encoder() const { return text_encoder_; }
   [[nodiscard]] std::size_t weight_bytes() const { return dit_.size_bytes(); }
 
-  /// T5's states (tokens, width), padding zero. The encoder is loaded for it and let go of afterwards.
-  std::vector<float> text_states(const Prompt& prompt, const core::Progress& progress);
+  /// T5's states (tokens, width), padding zero. The encoder is loaded for it and let go of afterwards; the states of
+  /// the last few prompts are kept, so that another take of one needs no encoder.
+  const std::vector<float>& text_states(const Prompt& prompt, const core::Progress& progress);
   /// A number's embedding, (width).
   [[nodiscard]] std::vector<float> number_state(const std::string& id, double value) const;
   /// `cross_attention` and `global` inputs of the transformer.
@@ -82,6 +87,7 @@ class Pipeline {
   const graph::Compute* compute_;
   Dit dit_;
   std::unique_ptr<Oobleck> decoder_, encoder_;
+  std::list<std::pair<Prompt, std::vector<float>>> known_;  ///< newest first
 };
 
 }  // namespace lutra::audio

@@ -363,7 +363,10 @@ void refuse_what_does_not_add_up(const fs::path& golden, const graph::Compute& c
           [&] { static_cast<void>(audio::Checkpoint::open(golden.parent_path().string())); });
   fs::remove_all(copy);
   fs::copy(golden, copy, fs::copy_options::recursive);
+  const auto reader = audio::Pipeline::load(copy.string(), {}, compute, audio::WeightType::f32, {});
+  const auto states = reader->text_states({{1}, {1}}, {});
   fs::remove_all(copy / "t5-base");
+  check(reader->text_states({{1}, {1}}, {}) == states, "a prompt read before needs no text encoder");
   const auto pipeline = audio::Pipeline::load(copy.string(), {}, compute, audio::WeightType::f32, {});
   refused("a missing text encoder says where to put it", "t5-base",
           [&] { static_cast<void>(pipeline->text_states({{1}, {1}}, {})); });

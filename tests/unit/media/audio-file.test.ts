@@ -1,7 +1,7 @@
 /** Sound files: written and read again, with the settings that made them. */
 import { chmod, mkdir, readdir, readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { AudioFormat } from '../../../contract/audio.ts';
 import { encodeAudio, readAudio, readSettings, writeWhole } from '../../../main/media/audio-file.ts';
 import { normalized, peakOf } from '../../../main/media/pcm.ts';
@@ -69,7 +69,7 @@ describe('WAV', () => {
   });
 });
 
-test.each(['wav', 'flac', 'mp3', 'm4a'] as const)('%s carries its settings', async (format) => {
+test.each(['wav', 'flac', 'mp3', 'm4a', 'ogg'] as const)('%s carries its settings', async (format) => {
   const path = await written(`tags.${format}`, sound(), { format, bitDepth: 24, normalize: 'safe' });
   expect(await readSettings(path)).toEqual(tags.settings);
   expect((await readFile(path)).length).toBeGreaterThan(10_000);
@@ -106,7 +106,9 @@ describe('what is no sound', () => {
 
   test('a compressed sound says what to do', async () => {
     await written('small.mp3', sound(), { format: 'mp3', bitDepth: 16, normalize: 'safe' });
-    expect(await refusal('small.mp3')).toContain('cannot be decoded');
+    vi.stubEnv('PATH', folder.path);
+    expect(await refusal('small.mp3')).toContain('MP3, which needs ffmpeg');
+    vi.unstubAllEnvs();
   });
 
   test('nothing to write is refused', async () => {

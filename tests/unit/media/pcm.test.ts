@@ -1,15 +1,6 @@
 /** What is done to samples on their way in and out. */
 import { describe, expect, test } from 'vitest';
-import {
-  cutOut,
-  loudnessOf,
-  normalized,
-  peakOf,
-  peaksOf,
-  resampled,
-  secondsOf,
-  withChannels,
-} from '../../../main/media/pcm.ts';
+import { cutOut, normalized, peakOf, peaksOf, resampled, secondsOf, withChannels } from '../../../main/media/pcm.ts';
 import type { Pcm } from '../../../main/media/pcm.ts';
 
 const mono = (sampleRate: number, length: number, value: (at: number) => number): Pcm => ({
@@ -88,10 +79,4 @@ test('a waveform has the lowest and the highest sample of each part', () => {
       5,
     ),
   ).toHaveLength(10);
-});
-
-test('loudness is in dB, and silence has a floor', () => {
-  expect(loudnessOf(mono(10, 10, () => 1))).toBeCloseTo(0, 5);
-  expect(loudnessOf(mono(10, 10, () => 0.1))).toBeCloseTo(-20, 4);
-  expect(loudnessOf(mono(10, 10, () => 0))).toBe(-100);
 });

@@ -1,0 +1,45 @@
+/** The system's ffmpeg, for what nothing here decodes. */
+import { spawn } from 'node:child_process';
+import { LutraError } from '../../contract/errors.ts';
+
+/** How to get it, as a hint under an error. */
+export const ffmpegHint = 'Install ffmpeg (apt install ffmpeg, brew install ffmpeg, winget install ffmpeg).';
+
+/** Most of its own words that are kept. */
+const longestComplaint = 400;
+
+/**
+ * Runs ffmpeg (or `program`) without a shell and gives what it writes. Fails with `not-supported` where it is not
+ * installed, with `bad-file` and its own words where it gives up or writes more than `mostBytes`.
+ */
+export async function runFfmpeg(
+  args: readonly string[],
+  { mostBytes, signal, program = 'ffmpeg' }: { mostBytes: number; signal?: AbortSignal; program?: string },
+): Promise<Buffer<ArrayBuffer>> {
+  const child = spawn(program, ['-nostdin', '-hide_banner', '-loglevel', 'error', ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    ...(signal === undefined ? {} : { signal }),
+  });
+  const pieces: Buffer[] = [];
+  let size = 0;
+  let complaint = '';
+  child.stdout.on('data', (piece: Buffer) => {
+    size += piece.length;
+    if (size <= mostBytes) pieces.push(piece);
+    else child.kill();
+  });
+  child.stderr.on('data', (piece: Buffer) => {
+    complaint = (complaint + piece.toString()).slice(0, longestComplaint);
+  });
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', resolve);
+  }).catch((thrown: unknown) => {
+    if (signal?.aborted === true) throw thrown;
+    throw new LutraError({ code: 'not-supported', message: 'ffmpeg is not installed.', hint: ffmpegHint });
+  });
+  if (size > mostBytes)
+    throw new LutraError({ code: 'bad-file', message: 'It is too long.', hint: 'Cut out the part that you need.' });
+  if (code !== 0) throw new LutraError({ code: 'bad-file', message: complaint.trim() || 'ffmpeg gave up.' });
+  return Buffer.concat(pieces, size);
+}
