@@ -19,7 +19,12 @@ const rounds = 3;
 const steps = 4;
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { model: { type: 'string', default: 'small' }, seconds: { type: 'string', default: '11' } },
+  options: {
+    model: { type: 'string', default: 'small' },
+    seconds: { type: 'string', default: '11' },
+    /** How the bench calls itself: one kind of weights in a process of its own, for its peak of memory. */
+    alone: { type: 'string' },
+  },
 });
 const shape = values.model === 'open' ? shapes.open : shapes.small;
 const seconds = Number(values.seconds);
@@ -112,6 +117,20 @@ if (!existsSync(join(folder, 'model.safetensors')))
   );
 const addon = await loadAddon(join(repository, `build/native/${process.platform}-${process.arch}`), false);
 
+/** One take in a process of its own. */
+function peakBytes(weights: string): number {
+  const args = [import.meta.filename, ...positionals, '--model', values.model, '--seconds', values.seconds];
+  return Number(execFileSync(process.execPath, [...args, '--alone', weights], { encoding: 'utf8' }));
+}
+
+if (values.alone !== undefined) {
+  const weights = values.alone as NonNullable<AudioModelOptions['weights']>;
+  const model = await addon.loadAudioModel({ path: folder, textEncoder: '', weights, threads }, () => undefined);
+  await once(model, 1, 2);
+  process.stdout.write(String(process.resourceUsage().maxRSS * 1024));
+  process.exit(0);
+}
+
 const row = (name: string, time: number, gflop: number, note = ''): void => {
   process.stdout.write(`| ${name} | ${time.toFixed(3)} s | ${(gflop / time).toFixed(0)} GFLOP/s | ${note} |\n`);
 };
@@ -160,9 +179,9 @@ for (const weights of ['f32', 'bf16', 'q8', 'lut4'] as const satisfies AudioMode
 }
 const decode = median(decodeTimes);
 row('decoding', decode, frameGflop * frames, `${(decode / seconds).toFixed(3)} s per second of sound`);
-process.stdout.write(
-  `peak memory ${(process.resourceUsage().maxRSS / 1024).toFixed(0)} MiB, all kinds of weights in turn\n`,
-);
+const peaks = new Map([...stepTimes.keys()].map((weights) => [weights, peakBytes(weights)]));
+for (const [weights, bytes] of peaks)
+  process.stdout.write(`peak memory of a take, ${weights}: ${(bytes / 2 ** 20).toFixed(0)} MiB\n`);
 if (theirs.length > 0) {
   const step = median(theirs.map((times) => times.step));
   const other = median(theirs.map((times) => times.decode));
@@ -170,7 +189,10 @@ if (theirs.length > 0) {
   process.stdout.write(
     `torch: step ${step.toFixed(3)} s, decoding ${other.toFixed(3)} s, ${(memory / 2 ** 20).toFixed(0)} MiB\n`,
   );
-  for (const [weights, time] of stepTimes) process.stdout.write(`step, ${weights}: ${(step / time).toFixed(2)}x\n`);
+  for (const [weights, time] of stepTimes) {
+    const ofTheirs = (peaks.get(weights) ?? 0) / memory;
+    process.stdout.write(`step, ${weights}: ${(step / time).toFixed(2)}x, ${ofTheirs.toFixed(2)} of the memory\n`);
+  }
   process.stdout.write(`decoding: ${(other / decode).toFixed(2)}x\n`);
 }
 process.exit(0);
