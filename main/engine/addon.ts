@@ -190,7 +190,7 @@ export const audioEventUnit = 2 ** 20;
 
 /** A loaded text-to-audio model. One call at a time. */
 export interface AudioModel {
-  info(): AudioDescription & { weightBytes: number };
+  info(): AudioDescription & { weightBytes: number; device: string };
   /** Samples (channels, frames * hop), not clipped. */
   generate(options: AudioGenerateOptions, tell: (event: number, total: number) => void): Promise<Float32Array>;
   /** The clean latents that the last step saw, (latent channels, frames). */

@@ -182,7 +182,16 @@ function TinyWave({ takeId }: { takeId: string }): ReactElement {
     );
     return () => abort.abort();
   }, [client, takeId]);
-  return <canvas ref={canvas} width={parts * 2} height={32} aria-hidden title={t('audio.dragOut')} className="h-8 w-30 shrink-0 max-sm:hidden" />;
+  return (
+    <canvas
+      ref={canvas}
+      width={parts * 2}
+      height={32}
+      aria-hidden
+      title={t('audio.dragOut')}
+      className="h-8 w-30 shrink-0 max-sm:hidden"
+    />
+  );
 }
 
 function draw(canvas: HTMLCanvasElement | null, peaks: Int8Array): void {

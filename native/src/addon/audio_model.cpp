@@ -50,12 +50,11 @@ LoadRequest load_request(const Napi::CallbackInfo& call) {
           static_cast<int>(field<double>(options, "threads"))};
 }
 
-std::shared_ptr<Loaded> load(const LoadRequest& request, const core::Progress& progress) {
-  const graph::Ggml& ggml = graph::Ggml::instance();
+std::shared_ptr<Loaded> load(const LoadRequest& request, ggml_backend_dev_t device, const core::Progress& progress) {
   auto loaded = std::make_shared<Loaded>();
   const int usable = static_cast<int>(core::usable_cores());
   loaded->compute =
-      std::make_unique<graph::Compute>(ggml, ggml.cpu_device(), request.threads > 0 ? request.threads : usable);
+      std::make_unique<graph::Compute>(graph::Ggml::instance(), device, request.threads > 0 ? request.threads : usable);
   loaded->pipeline =
       audio::Pipeline::load(request.path, request.text_encoder, *loaded->compute, request.weights, progress);
   return loaded;
@@ -121,6 +120,7 @@ class AudioModel : public Napi::ObjectWrap<AudioModel> {
       const audio::Pipeline& pipeline = *loaded().pipeline;
       auto result = describe(call.Env(), pipeline.checkpoint(), pipeline.text_encoder());
       result.Set("weightBytes", static_cast<double>(pipeline.weight_bytes()));
+      result.Set("device", graph::describe(loaded().compute->device()).name);
       return result;
     });
   }
@@ -219,7 +219,7 @@ Napi::Value load_audio_model(const Napi::CallbackInfo& call) {
                          const core::Progress progress(stop, [&](std::uint64_t done, std::uint64_t total) {
                            tell(static_cast<double>(done), static_cast<double>(total));
                          });
-                         auto loaded = load(request, progress);
+                         auto loaded = load(request, graph::preferred_device(graph::Ggml::instance()), progress);
                          return Finish([loaded, make](Napi::Env) -> Napi::Value {
                            const Napi::Object object = make->New({});
                            AudioModel::Unwrap(object)->hold(loaded);
@@ -257,7 +257,8 @@ Napi::Value eval_audio(const Napi::CallbackInfo& call) {
          output = field<std::string>(options, "output")](const std::stop_token& stop, const Task::Tell&) {
           const core::Progress progress(stop);
           const auto archive = graph::need(core::read_npz(inputs));
-          const auto loaded = load(request, progress);
+          // On the CPU, whose f32 is exact.
+          const auto loaded = load(request, graph::Ggml::instance().cpu_device(), progress);
           const auto stages = audio::evaluate(*loaded->pipeline, archive, evaluate, progress);
           graph::need(core::write_npz(output, stages));
           std::vector<std::string> names;

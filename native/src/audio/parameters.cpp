@@ -73,7 +73,8 @@ Dense Parameters::dense(const std::string& name, const core::TensorView& weight,
     pending_.push_back({name, matrix, GGML_TYPE_F32});
     return {weights_.declare(name, GGML_TYPE_F32, matrix.shape), added};
   }
-  if (type_ == WeightType::bf16) {
+  // The kernels for 8 bits and tables are the CPU's: elsewhere 16 bits take their place.
+  if (type_ == WeightType::bf16 || !is_on_cpu_) {
     pending_.push_back({name, matrix, GGML_TYPE_BF16});
     return {weights_.declare(name, GGML_TYPE_BF16, matrix.shape), added};
   }

@@ -15,7 +15,7 @@
 namespace lutra::audio {
 
 /// How a network's matrices are held. `q8`: 8-bit integers with a scale per 32, activations too; `lut4`: a NormalFloat
-/// table of 16 entries and a scale per 64. Both multiply in 8 bits.
+/// table of 16 entries and a scale per 64. Both multiply in 8 bits, on the CPU; other devices hold bf16 instead.
 enum class WeightType { f32, bf16, q8, lut4 };
 
 /// y = W x + b, with W in whatever type was asked for.

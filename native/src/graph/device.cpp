@@ -62,6 +62,15 @@ ggml_backend_dev_t device_named(const Ggml& ggml, const std::string& name) {
                    name);
 }
 
+ggml_backend_dev_t preferred_device(const Ggml& ggml) {
+  for (const auto wanted : {GGML_BACKEND_DEVICE_TYPE_GPU, GGML_BACKEND_DEVICE_TYPE_IGPU}) {
+    for (ggml_backend_dev_t device : ggml.devices()) {
+      if (ggml_backend_dev_type(device) == wanted) return device;
+    }
+  }
+  return ggml.cpu_device();
+}
+
 Compute::Backend Compute::start(ggml_backend_dev_t device) {
   Backend backend(ggml_backend_dev_init(device, nullptr));
   if (!backend) {

@@ -24,6 +24,9 @@ ggml_backend_dev_t device_named(const Ggml& ggml, const std::string& name);
 
 bool is_cpu(ggml_backend_dev_t device);
 
+/// The first graphics processor among the devices that were loaded, by the person's choice of one; else the CPU.
+ggml_backend_dev_t preferred_device(const Ggml& ggml);
+
 /// The streams that graphs run on: one device, and the CPU beside it for what the device cannot do.
 /// Threads stay alive between graphs. Not for use by two threads at once.
 class Compute {

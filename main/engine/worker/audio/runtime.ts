@@ -11,7 +11,7 @@ import { PromptEncoder } from './prompt.ts';
 interface Loaded {
   readonly choice: AudioModelChoice;
   readonly model: AudioModel;
-  readonly info: AudioDescription & { weightBytes: number };
+  readonly info: ReturnType<AudioModel['info']>;
 }
 
 export class AudioRuntime {
@@ -28,7 +28,7 @@ export class AudioRuntime {
     return {
       path: choice.path,
       name: choice.name,
-      device: 'CPU',
+      device: info.device,
       kernel: choice.weights,
       memoryBytes: info.weightBytes,
       contextSize: info.promptTokens,
