@@ -25,12 +25,13 @@ export const folderEntrySchema = z.object({
   looksLikeModel: z.boolean(),
 });
 
+/** What a file dialog is for. `media`: pictures and clips; `folder`: any folder, to read from or write to. */
+export const pickPurposeSchema = z.enum(['model-file', 'model-folder', 'chat-import', 'media', 'folder']);
+export type PickPurpose = z.infer<typeof pickPurposeSchema>;
+
 export const filesContract = {
   /** Opens the system's file dialog (desktop only: see `app.info.canPickFiles`). Null when dismissed. */
-  pick: call(
-    z.object({ purpose: z.enum(['model-file', 'model-folder', 'chat-import']) }),
-    z.object({ grants: z.array(grantSchema) }).nullable(),
-  ),
+  pick: call(z.object({ purpose: pickPurposeSchema }), z.object({ grants: z.array(grantSchema) }).nullable()),
   /** Grants a path that the person typed or browsed to. Headless host only. */
   grantPath: call(z.object({ path: z.string().min(1).max(4096) }), grantSchema),
   /** Lists a folder of the host's disk so that a person can browse to a model. Headless host only. */

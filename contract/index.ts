@@ -1,6 +1,7 @@
 /** Everything that the page and main say to each other. */
 import { appContract } from './app.ts';
 import { audioContract } from './audio.ts';
+import { captionContract } from './caption.ts';
 import { chatContract } from './chat.ts';
 import { engineContract } from './engine.ts';
 import { filesContract } from './files.ts';
@@ -12,6 +13,7 @@ import { settingsContract } from './settings.ts';
 export const contract = {
   app: appContract,
   audio: audioContract,
+  caption: captionContract,
   chat: chatContract,
   engine: engineContract,
   files: filesContract,

@@ -1,13 +1,12 @@
 /** What the studio needs from whatever runs it: Electron, or plain Node. Services never import `electron`. */
+import type { PickPurpose } from '../contract/files.ts';
 import type { Transport } from '../contract/rpc/transport.ts';
 
 export interface Host {
   readonly kind: 'electron' | 'headless';
   readonly version: string;
   /** Opens the system's file dialog; null where there is none. */
-  readonly pickFiles:
-    | ((purpose: 'model-file' | 'model-folder' | 'chat-import') => Promise<readonly string[] | null>)
-    | null;
+  readonly pickFiles: ((purpose: PickPurpose) => Promise<readonly string[] | null>) | null;
   /** Opens an address that was already checked to be http(s); null where there is no browser to open. */
   readonly openExternal: ((url: string) => Promise<void>) | null;
   /** Starts the engine process. */

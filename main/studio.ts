@@ -7,6 +7,7 @@ import { serve } from '../contract/rpc/server.ts';
 import type { Transport } from '../contract/rpc/transport.ts';
 import { AppService } from './app/service.ts';
 import { AudioService } from './audio/service.ts';
+import { CaptionService } from './caption/service.ts';
 import { ChatService } from './chat/service.ts';
 import type { Engine } from './engine/engine.ts';
 import { EngineSupervisor } from './engine/supervisor.ts';
@@ -36,6 +37,7 @@ interface Parts {
   readonly models: ModelsService;
   readonly chat: ChatService;
   readonly audio: AudioService;
+  readonly caption: CaptionService;
   readonly handlers: StudioHandlers;
   readonly bus: EventBus;
 }
@@ -136,10 +138,12 @@ async function openParts(
   const models = new ModelsService({ db, engine, files, jobs, settings, bus, modelsFolder });
   const chat = new ChatService({ db, engine, models, settings, bus });
   const audio = new AudioService({ db, engine, models, files, settings, bus, folder: join(dataFolder, 'audio') });
+  const caption = new CaptionService({ db, models, files });
   const app = new AppService({ host, dataFolder, store, engine, settings, bus, restoreBackup });
   const handlers: StudioHandlers = {
     app: app.handlers,
     audio: audio.handlers,
+    caption: caption.handlers,
     chat: chat.handlers,
     engine: {
       status: () => engine.status(),
@@ -157,7 +161,7 @@ async function openParts(
     models: models.handlers,
     settings: settings.handlers,
   };
-  return { store, engine, settings, files, jobs, models, chat, audio, handlers, bus };
+  return { store, engine, settings, files, jobs, models, chat, audio, caption, handlers, bus };
 }
 
 /** In the order of dependence: what uses the engine or the store ends before them. */

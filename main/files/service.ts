@@ -7,7 +7,7 @@ import { homedir } from 'node:os';
 import { basename, isAbsolute, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { LutraError, toErrorData } from '../../contract/errors.ts';
-import type { Grant } from '../../contract/files.ts';
+import type { Grant, PickPurpose } from '../../contract/files.ts';
 import type { StudioHandlers } from '../../contract/index.ts';
 import type { Host } from '../host.ts';
 import { browseFolder } from './browse.ts';
@@ -115,7 +115,7 @@ export class FilesService {
     return this.grant(await receiveFile(this.#options.importsFolder, name, stream, expectedBytes, signal));
   }
 
-  async #pick(purpose: 'model-file' | 'model-folder' | 'chat-import'): Promise<{ grants: Grant[] } | null> {
+  async #pick(purpose: PickPurpose): Promise<{ grants: Grant[] } | null> {
     const { pickFiles } = this.#options.host;
     if (pickFiles === null) {
       throw new LutraError({

@@ -1,8 +1,7 @@
 /** Audio files, written and read in plain Node: WAV, FLAC, MP3, AAC and Opus, with the settings that made them as tags. */
 import { constants } from 'node:fs';
-import { access, open, rename, rm } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
-import { randomUUID } from 'node:crypto';
+import { access } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { registerAacEncoder } from '@mediabunny/aac-encoder';
 import { registerFlacEncoder } from '@mediabunny/flac-encoder';
 import { registerMp3Encoder } from '@mediabunny/mp3-encoder';
@@ -115,33 +114,6 @@ export async function encodeAudio(pcm: Pcm, format: AudioFormat, tags: AudioTags
   await output.finalize();
   if (target.buffer === null) throw new LutraError({ code: 'internal', message: 'The encoder gave nothing.' });
   return new Uint8Array(target.buffer);
-}
-
-/** There is the whole file afterwards, or what was there before. Fails with `file-access` or `disk-full`. */
-export async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
-  const temporary = join(dirname(path), `.${randomUUID()}.part`);
-  try {
-    const file = await open(temporary, 'wx');
-    try {
-      await file.writeFile(bytes);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(temporary, path);
-  } catch (thrown) {
-    await rm(temporary, { force: true });
-    const { code, hint = 'Choose another folder.' } = toErrorData(thrown);
-    throw new LutraError(
-      {
-        code: code === 'internal' ? 'file-access' : code,
-        message: `"${basename(path)}" cannot be written.`,
-        hint,
-        subject: path,
-      },
-      { cause: thrown },
-    );
-  }
 }
 
 const longestSeconds = 3600;

@@ -2,6 +2,7 @@
 import type Database from 'better-sqlite3';
 import { LutraError } from '../../contract/errors.ts';
 import foundation from './migrations/0001-foundation.sql?raw';
+import captions from './migrations/0002-captions.sql?raw';
 
 export interface Migration {
   readonly name: string;
@@ -9,7 +10,10 @@ export interface Migration {
 }
 
 /** In order; the first has number 1. Never edit one that has landed. */
-export const migrations: readonly Migration[] = [{ name: 'foundation', sql: foundation }];
+export const migrations: readonly Migration[] = [
+  { name: 'foundation', sql: foundation },
+  { name: 'captions', sql: captions },
+];
 
 export function schemaVersion(db: Database.Database): number {
   return db.pragma('user_version', { simple: true }) as number;

@@ -12,7 +12,7 @@ export function desktopHost(engineEntry: string): Host {
     kind: 'electron',
     version,
     pickFiles: async (purpose) => {
-      const isFolder = purpose === 'model-folder';
+      const isFolder = purpose === 'model-folder' || purpose === 'folder';
       const text = menuText(app.getLocale());
       const { canceled, filePaths } = await dialog.showOpenDialog({
         title: isFolder ? text.chooseFolder : text.chooseFile,

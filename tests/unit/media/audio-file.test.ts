@@ -3,7 +3,8 @@ import { chmod, mkdir, readdir, readFile, truncate, writeFile } from 'node:fs/pr
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { AudioFormat } from '../../../contract/audio.ts';
-import { encodeAudio, readAudio, readSettings, writeWhole } from '../../../main/media/audio-file.ts';
+import { encodeAudio, readAudio, readSettings } from '../../../main/media/audio-file.ts';
+import { writeWhole } from '../../../main/media/whole-file.ts';
 import { normalized, peakOf } from '../../../main/media/pcm.ts';
 import type { Pcm } from '../../../main/media/pcm.ts';
 import { temporaryFolder } from '../../fixtures/host.ts';
