@@ -43,6 +43,8 @@ const config: Configuration = {
     'node_modules/better-sqlite3/**',
     'node_modules/node-llama-cpp/**',
     'node_modules/@node-llama-cpp/**',
+    'node_modules/sharp/**',
+    'node_modules/@img/**',
   ],
   files: [
     'out/**',

@@ -1,5 +1,6 @@
 /** How captions are made: what is asked of the model, and which frames of a clip it sees. The one place for defaults. */
 import { z } from 'zod';
+import { defaultSampling, samplingSchema } from './sampling.ts';
 
 export const captionPresets = ['short', 'descriptive', 'tags', 'alt', 'product', 'narrated'] as const;
 export type CaptionPreset = (typeof captionPresets)[number];
@@ -18,17 +19,6 @@ export const presetPrompts: Readonly<Record<CaptionPreset, string>> = {
 /** What a prompt may hold in braces: the file's name without its ending, its folder's name, its text file's content. */
 export const captionPromptParts = ['name', 'folder', 'tags'] as const;
 
-/** Which frames of a clip the model sees. */
-export const clipSamplingSchema = z.discriminatedUnion('by', [
-  /** So many of each stretch, spread evenly. */
-  z.object({ by: z.literal('count'), frames: z.number().int().min(1).max(64) }),
-  /** One each so many seconds. */
-  z.object({ by: z.literal('time'), seconds: z.number().min(0.04).max(3600) }),
-  /** A stretch is a scene. A cut is where frames differ by more than `threshold` of 255. */
-  z.object({ by: z.literal('scenes'), threshold: z.number().min(1).max(255).default(27) }),
-]);
-export type ClipSampling = z.infer<typeof clipSamplingSchema>;
-
 export const captionSettingsSchema = z.object({
   preset: z.enum(captionPresets).default('descriptive'),
   /** Instead of the preset's, where it is not empty. */
@@ -43,9 +33,8 @@ export const captionSettingsSchema = z.object({
   temperature: z.number().min(0).max(2).default(0),
   /** Null: another one each time. */
   seed: z.number().int().min(0).max(0xffff_ffff).nullable().default(null),
-  sampling: clipSamplingSchema.default({ by: 'count', frames: 8 }),
-  /** Clips longer than this are captioned in stretches of it, then summed up. */
-  stretchSeconds: z.number().min(1).max(3600).default(60),
+  /** Which frames of a clip the model sees. */
+  sampling: samplingSchema.default(defaultSampling),
 });
 export type CaptionSettings = z.infer<typeof captionSettingsSchema>;
 export const defaultCaptionSettings: CaptionSettings = captionSettingsSchema.parse({});

@@ -116,6 +116,13 @@ export const clipRequestSchema = z.object({
       seconds: z.array(secondsSchema).max(1000),
       maxSide: z.number().int().positive(),
     }),
+    /** The same, all of exactly this size, as `rgba`: for finding scenes. */
+    z.object({
+      type: z.literal('small'),
+      seconds: z.array(secondsSchema).max(1000),
+      width: z.number().int().positive(),
+      height: z.number().int().positive(),
+    }),
   ]),
 });
 export type ClipRequest = z.infer<typeof clipRequestSchema>;
