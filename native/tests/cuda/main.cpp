@@ -1,0 +1,3 @@
+#include "testing.h"
+
+int main() { return lutra::testing::run_all(); }
