@@ -185,8 +185,8 @@ class Mixture(nn.Module):
         sizes = choices.flatten().bincount(minlength=len(self.fc1))
         tokens = order // self.chosen
         parts = [
-            F.linear(self.act(F.linear(part, self.fc1[e])), self.fc2[e])
-            for e, part in enumerate(rows[tokens].split(sizes.tolist()))
+            F.linear(self.act(F.linear(part, fc1)), fc2)
+            for part, fc1, fc2 in zip(rows[tokens].split(sizes.tolist()), self.fc1.unbind(), self.fc2.unbind())
             if len(part) > 0
         ]
         routed = torch.zeros_like(rows).index_add(0, tokens, torch.cat(parts) * weights.flatten()[order, None])
