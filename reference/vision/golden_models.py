@@ -63,14 +63,16 @@ def published_name(name: str) -> str:
     return name.replace("language_model.", "language_model.model.", 1) if name.startswith("language_model.") else name
 
 
-def mllama_stages(model, ids: Tensor, pixels: Tensor, ratio_ids: Tensor, ratio_mask: Tensor) -> dict[str, Tensor]:
-    tiles = [ratio_mask[0].sum(-1).tolist()]
+def cross_attention_mask(ids: Tensor, ratio_mask: Tensor) -> Tensor:
+    """As the processor makes it: (1, tokens, pictures, tiles)"""
     sparse = [get_cross_attention_token_mask(ids[0].tolist(), IMAGE)]
-    mask = convert_sparse_cross_attention_mask_to_dense(sparse, tiles, 4, ids.shape[1])
-    given = dict(pixel_values=pixels, aspect_ratio_ids=ratio_ids, aspect_ratio_mask=ratio_mask)
-    features = model.model.vision_model(**given).last_hidden_state
+    return torch.from_numpy(convert_sparse_cross_attention_mask_to_dense(sparse, [ratio_mask[0].sum(-1).tolist()], 4, ids.shape[1]))
+
+
+def mllama_stages(model, given: dict[str, Tensor]) -> dict[str, Tensor]:
+    ids = given["input_ids"]
+    features = model.model.vision_model(**{name: given[name] for name in ("pixel_values", "aspect_ratio_ids", "aspect_ratio_mask")}).last_hidden_state
     states = model.model.multi_modal_projector(features).reshape(-1, features.shape[-2], 32)
-    given |= dict(input_ids=ids, cross_attention_mask=torch.from_numpy(mask))
     logits = model(**given).logits
     model.generation_config.eos_token_id = None  # an early end would cut the comparison short
     tokens = model.generate(**given, max_new_tokens=GREEDY_TOKENS, do_sample=False, pad_token_id=258, output_logits=True, return_dict_in_generate=True)
@@ -81,7 +83,7 @@ def mllama_stages(model, ids: Tensor, pixels: Tensor, ratio_ids: Tensor, ratio_m
 
 
 @torch.no_grad()
-def make_mllama(name: str, dtype: torch.dtype, ratios: list[tuple[int, int]], ids: Tensor, *, new_names=False, quantize=None, **shape) -> None:
+def make_mllama(name: str, dtype: torch.dtype, ratios: list[tuple[int, int]], ids: Tensor, *, new_names=False, is_masked=True, quantize=None, **shape) -> None:
     config = mllama_config(**shape)
     all_ratios = config["vision_config"]["supported_aspect_ratios"]
     ratio_ids = torch.tensor([[all_ratios.index(list(ratio)) + 1 for ratio in ratios]])
@@ -89,6 +91,9 @@ def make_mllama(name: str, dtype: torch.dtype, ratios: list[tuple[int, int]], id
     tile = shape["tile"]
     pixels = torch.randn(1, len(ratios), 4, 3, tile, tile, generator=torch.Generator().manual_seed(4))
     pixels = (pixels * ratio_mask[..., None, None, None]).mul(32).round().div(32)
+    given = {"input_ids": ids, "pixel_values": pixels, "aspect_ratio_ids": ratio_ids, "aspect_ratio_mask": ratio_mask}
+    if is_masked:
+        given["cross_attention_mask"] = cross_attention_mask(ids, ratio_mask)
 
     def make(seed: int):
         model = MllamaForConditionalGeneration._from_config(MllamaConfig(**json.loads(json.dumps(config))), attn_implementation="eager").float().eval()
@@ -97,7 +102,7 @@ def make_mllama(name: str, dtype: torch.dtype, ratios: list[tuple[int, int]], id
         if quantize is not None:
             stored, meant = quantized_linears(stored, quantize, lambda key: key.endswith(("_proj.weight", "fc1.weight", "fc2.weight")))
             model.load_state_dict(meant, strict=False)
-        stages = mllama_stages(model, ids, pixels, ratio_ids, ratio_mask)
+        stages = mllama_stages(model, given)
         return stages.pop("of_greedy"), stages, stored
 
     _, stages, stored = first_clear(make)
@@ -109,7 +114,7 @@ def make_mllama(name: str, dtype: torch.dtype, ratios: list[tuple[int, int]], id
         config["text_config"]["rope_parameters"] = config["text_config"].pop("rope_scaling") | {"rope_theta": theta}
     folder = fresh(name)
     write_model(folder, config, stored if new_names else {published_name(key): value for key, value in stored.items()})
-    write_arrays(folder / "inputs.npz", input_ids=ids, pixel_values=pixels, aspect_ratio_ids=ratio_ids, aspect_ratio_mask=ratio_mask)
+    write_arrays(folder / "inputs.npz", **given)
     write_stages(folder / "expected.npz", stages)
 
 
@@ -220,7 +225,7 @@ def make_all() -> None:
     # Text between pictures, two that share what is seen, and tiles that are not there.
     several = text_of("256*1", f"{IMAGE}*1", 4, f"{IMAGE}*2", 4, seed=2)
     make_mllama("mllama-bf16", bf16, [(1, 3), (1, 1), (2, 1)], several, tile=28, taps=[1, 2, 3], cross=[2, 3], kv_heads=1)
-    make_mllama("mllama-resaved", f16, [(3, 1)], one, tile=21, taps=[2], cross=[2], kv_heads=4, new_names=True)
+    make_mllama("mllama-resaved", f16, [(3, 1)], one, tile=21, taps=[2], cross=[2], kv_heads=4, new_names=True, is_masked=False)
     make_mllama("mllama-nf4", bf16, [(1, 2)], one, tile=28, taps=[0, 3], cross=[1, 3], kv_heads=2, quantize="nf4")
 
     three = text_of("256*1", 3, "5*3", 8, seed=3)

@@ -34,15 +34,15 @@ def evlm(picture: Image.Image, config: dict) -> np.ndarray:
 
 def overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Intersection over union of boxes from the origin, as pairs of (height, width); f32 as in the published code."""
-    shared = (np.minimum(a[:, 0], b[:, 0]) * np.minimum(a[:, 1], b[:, 1])).astype(np.float32)
-    union = (a[:, 0] * a[:, 1] + b[:, 0] * b[:, 1]).astype(np.float32) - shared
-    return shared / (union + np.float32(1e-5))
+    shared = np.minimum(a[:, 0], b[:, 0]) * np.minimum(a[:, 1], b[:, 1])
+    union = a[:, 0] * a[:, 1] + b[:, 0] * b[:, 1] - shared
+    return shared.astype(np.float32) / (union.astype(np.float32) + np.float32(1e-5))
 
 
 def grid_of(height: int, width: int, size: int) -> tuple[int, int]:
     """The grid whose shape is nearest, and of alike shapes the one whose size is."""
     boxes = np.array(GRIDS, np.int64) * size
-    alike = np.stack([(height / width * boxes[:, 1]).astype(np.int64), boxes[:, 1]], 1)
+    alike = np.stack([(np.float32(height / width) * boxes[:, 1].astype(np.float32)).astype(np.int64), boxes[:, 1]], 1)
     score = overlap(boxes, alike) * np.float32(100) + overlap(boxes, np.array([[height, width]]))
     return GRIDS[int(score.argmax())]
 
