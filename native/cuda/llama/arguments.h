@@ -16,11 +16,9 @@ struct PrepareArguments {
   int width = 0;
   const float* norm = nullptr;  ///< (width): x / rms(x) * norm; null: x
   float eps = 0;
-  int hadamard_size = 0;            ///< each run of so many is transformed (lut/hadamard.h); 0: not
   std::uint16_t* target = nullptr;  ///< f16 (n, target_width), zeros behind `width`
   int target_width = 0;
 };
-constexpr int most_hadamard = 4096;
 
 struct StoreArguments {
   const StepInput* step = nullptr;

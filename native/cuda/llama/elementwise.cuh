@@ -24,7 +24,6 @@ __global__ void __launch_bounds__(row_threads)
 /// Inputs of a product as the tensor cores take them. One block per token.
 __global__ void __launch_bounds__(row_threads) prepare(PrepareArguments a) {
   __shared__ float scratch[row_threads / 32];
-  __shared__ float run[most_hadamard];
   const int thread = static_cast<int>(threadIdx.x);
   const std::int64_t row = std::int64_t{blockIdx.x} * a.width;
   const auto at = [&](int i) {
@@ -42,28 +41,7 @@ __global__ void __launch_bounds__(row_threads) prepare(PrepareArguments a) {
     return a.norm == nullptr ? at(i) : at(i) * scale * a.norm[i];
   };
   std::uint16_t* target = a.target + std::int64_t{blockIdx.x} * a.target_width;
-  if (a.hadamard_size == 0) {
-    for (int i = thread; i < a.target_width; i += row_threads) target[i] = to_f16(normed(i));
-    return;
-  }
-  const int size = a.hadamard_size;
-  const float unit = 1.0F / sqrtf(static_cast<float>(size));
-  for (int first = 0; first < a.target_width; first += size) {
-    for (int i = thread; i < size; i += row_threads) run[i] = normed(first + i);
-    __syncthreads();
-    for (int half = 1; half < size; half *= 2) {
-      for (int i = thread; i < size / 2; i += row_threads) {
-        const int low = i / half * 2 * half + i % half;
-        const float a0 = run[low];
-        const float a1 = run[low + half];
-        run[low] = a0 + a1;
-        run[low + half] = a0 - a1;
-      }
-      __syncthreads();
-    }
-    for (int i = thread; i < size; i += row_threads) target[first + i] = to_f16(run[i] * unit);
-    __syncthreads();
-  }
+  for (int i = thread; i < a.target_width; i += row_threads) target[i] = to_f16(normed(i));
 }
 
 /// target f16 (n, width) = silu(gate) * up, of gate_up f32 (n, 2, width). One block per token and 256 values.

@@ -55,7 +55,6 @@ cudaError_t embed(const void* table, Stored type, const std::int32_t* ids, int t
 }
 
 cudaError_t prepare(const PrepareArguments& arguments, int tokens, cudaStream_t stream) {
-  if (arguments.hadamard_size > most_hadamard) return cudaErrorInvalidValue;
   return launch({dim3(static_cast<unsigned>(tokens)), dim3(kernels::row_threads), 0, stream}, kernels::prepare,
                 arguments);
 }

@@ -140,7 +140,7 @@ void attend_rows(const Cache& cache, std::int64_t layer, std::int64_t kv_head, c
       }
     }
     std::int64_t d = 0;
-    const auto from = [&](std::int64_t column) { return reinterpret_cast<float(*)[largest_dim]>(&totals[0][column]); };
+    const auto from = [&](std::int64_t column) { return reinterpret_cast<float (*)[largest_dim]>(&totals[0][column]); };
     for (; d + 2 * lanes <= dim; d += 2 * lanes) gather<type, n_rows, 2>(values + d, dim, count, scores, from(d));
     for (; d < dim; d += lanes) gather<type, n_rows, 1>(values + d, dim, count, scores, from(d));
   }

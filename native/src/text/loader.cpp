@@ -23,7 +23,7 @@ Llama::Loader::Loader(Llama& model, std::string folder, const core::Progress& pr
     : model_(&model),
       progress_(&progress),
       threads_(static_cast<std::size_t>(model.compute_->n_threads())),
-      folder_(std::move(folder)) {
+      quantized_(model.file_, std::move(folder), model.config_) {
   for (const auto& [name, view] : model.file_.tensors()) total_bytes_ += view.bytes.size();
 }
 
@@ -95,23 +95,6 @@ graph::Tensor Llama::Loader::head_norm(const std::string& prefix) const {
   return weight;
 }
 
-lut::LutMatrix Llama::Loader::quantized(lut::Storage storage, const std::string& prefix, std::int64_t rows,
-                                        std::int64_t columns) {
-  const core::Safetensors& file = model_->file_;
-  const Config& config = model_->config_;
-  if (storage == lut::Storage::flute && config.quant_method == "higgs") {
-    if (!higgs_) higgs_ = need(lut::read_higgs_config(folder_));
-    return need(lut::read_higgs(file, prefix, rows, columns, *higgs_));
-  }
-  if (storage == lut::Storage::flute) {
-    if (!flute_) flute_ = need(lut::read_flute_config(folder_));
-    return need(
-        lut::read_flute(file, prefix, rows, columns, flute_->bits, flute_->group_size, flute_->tile_p.of(prefix)));
-  }
-  if (storage == lut::Storage::bitsandbytes) return need(lut::read_bitsandbytes(file, prefix, rows, columns));
-  return need(lut::read_lut(file, prefix, rows, columns, config.lut_bits, config.lut_group_size));
-}
-
 Projections::Part Llama::Loader::part(const std::string& prefix, std::int64_t rows, std::int64_t columns) {
   if (progress_->cancelled()) throw graph::GraphError("cancelled", "Cancelled.");
   Projections::Part result;
@@ -129,7 +112,7 @@ Projections::Part Llama::Loader::part(const std::string& prefix, std::int64_t ro
     else
       result.dense = std::make_unique<lut::DenseMulMat>(view);
   } else {
-    const lut::LutMatrix matrix = quantized(storage, prefix, rows, columns);
+    const lut::LutMatrix matrix = quantized_.read(storage, prefix, rows, columns);
     if (model_->bits_ == 16) model_->bits_ = matrix.bits;
     result.packed = std::make_unique<lut::PackedMatrix>(lut::pack(matrix, model_->precision_, threads_));
   }

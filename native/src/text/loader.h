@@ -2,9 +2,8 @@
 #include <utility>
 
 #include "graph/need.h"
-#include "lut/flute.h"
-#include "lut/formats.h"
 #include "text/llama.h"
+#include "text/quantized.h"
 
 namespace lutra::text {
 
@@ -22,8 +21,6 @@ class Llama::Loader {
   [[nodiscard]] graph::RMSNorm norm(const std::string& prefix, std::int64_t length) const;
   [[nodiscard]] graph::Tensor head_norm(const std::string& prefix) const;
   [[nodiscard]] Projections::Part part(const std::string& prefix, std::int64_t rows, std::int64_t columns);
-  [[nodiscard]] lut::LutMatrix quantized(lut::Storage storage, const std::string& prefix, std::int64_t rows,
-                                         std::int64_t columns);
   template <typename... Parts>
   [[nodiscard]] Projections projections(Parts... parts);
   void let_go(const std::string& prefix);
@@ -31,9 +28,7 @@ class Llama::Loader {
   Llama* model_;
   const core::Progress* progress_;
   core::ThreadPool threads_;
-  std::string folder_;
-  std::optional<lut::FluteConfig> flute_;
-  std::optional<lut::HiggsConfig> higgs_;
+  QuantizedReader quantized_;
   std::uint64_t done_bytes_ = 0;
   std::uint64_t total_bytes_ = 0;
 };

@@ -24,6 +24,10 @@ class Sampler {
   /// `recent`: the tokens that the penalty looks at, the last 64.
   std::int32_t draw(std::span<const float> logits, std::span<const std::int32_t> recent);
 
+  /// For who draws elsewhere: the options, and the number of the next draw.
+  [[nodiscard]] const SamplerOptions& options() const { return options_; }
+  std::uint64_t take_draw() { return draws_++; }
+
  private:
   struct Candidate {
     float logit;

@@ -18,37 +18,10 @@ constexpr std::int64_t all_logits_tokens = 64;
 }  // namespace
 
 Session::Session(Llama& model, std::int64_t context_size, CacheType cache_type)
-    : model_(&model),
-      context_size_(context_size),
+    : Conversation(context_size, model.config().vocab_size),
+      model_(&model),
       cache_(model.config(), cache_type),
       layers_(model.attention_over(cache_, step_)) {}
-
-std::int64_t Session::keep_prefix(std::span<const std::int32_t> tokens) {
-  const auto [here, there] = std::mismatch(tokens_.begin(), tokens_.end(), tokens.begin(), tokens.end());
-  auto same = static_cast<std::int64_t>(here - tokens_.begin());
-  same = std::min(same, std::max<std::int64_t>(0, static_cast<std::int64_t>(tokens.size()) - 1));
-  tokens_.resize(static_cast<size_t>(same));
-  return same;
-}
-
-void Session::check(std::span<const std::int32_t> tokens) const {
-  const auto whole = static_cast<std::int64_t>(tokens_.size() + tokens.size());
-  if (tokens.empty() || whole > context_size_) {
-    throw GraphError(
-        "bad-input",
-        "The context holds 1 to " + std::to_string(context_size_) + " tokens, not " + std::to_string(whole) + ".",
-        "Shorten the text, or raise the context size.", "tokens");
-  }
-  const std::int64_t vocab_size = model_->config().vocab_size;
-  for (const std::int32_t token : tokens) {
-    if (token < 0 || token >= vocab_size) {
-      throw GraphError(
-          "bad-input",
-          "Token " + std::to_string(token) + " is not in the vocabulary of " + std::to_string(vocab_size) + ".", "",
-          "tokens");
-    }
-  }
-}
 
 Session::Graph& Session::graph_of(std::int64_t n, bool all_logits) {
   Graph& graph = n == 1 && !all_logits ? one_ : piece_;
@@ -91,6 +64,18 @@ std::span<const float> Session::add(std::span<const std::int32_t> tokens, const 
     if (tell) tell(done);
   }
   return logits_;
+}
+
+void Session::read(std::span<const std::int32_t> tokens, const std::stop_token& stop,
+                   const std::function<void(std::int64_t)>& tell) {
+  add(tokens, stop, tell);
+}
+
+std::int32_t Session::draw(Sampler& sampler) { return sampler.draw(logits_, tokens_); }
+
+std::int32_t Session::follow(std::int32_t token, Sampler& sampler, const std::stop_token& stop) {
+  add(std::span(&token, 1), stop);
+  return draw(sampler);
 }
 
 std::vector<float> Session::add_all_logits(std::span<const std::int32_t> tokens, const std::stop_token& stop) {

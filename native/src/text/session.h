@@ -6,28 +6,24 @@
 #include <stop_token>
 #include <vector>
 
+#include "text/conversation.h"
 #include "text/llama.h"
 
 namespace lutra::text {
 
-/// A conversation with a model: its cache, and the graphs that add to it. Not for two threads at once.
-class Session {
+/// A conversation that runs through ggml: its cache, and the graphs that add to it.
+class Session : public Conversation {
  public:
-  /// `context_size`: the most tokens that it will hold. `model` must outlive it.
+  /// `model` must outlive it.
   Session(Llama& model, std::int64_t context_size, CacheType cache_type);
 
-  [[nodiscard]] std::int64_t context_size() const { return context_size_; }
-  /// Tokens whose keys and values are in the cache.
-  [[nodiscard]] std::span<const std::int32_t> tokens() const { return tokens_; }
-  [[nodiscard]] std::size_t cache_bytes() const { return cache_.size_bytes(); }
+  [[nodiscard]] std::size_t cache_bytes() const override { return cache_.size_bytes(); }
+  void read(std::span<const std::int32_t> tokens, const std::stop_token& stop,
+            const std::function<void(std::int64_t)>& tell) override;
+  std::int32_t draw(Sampler& sampler) override;
+  std::int32_t follow(std::int32_t token, Sampler& sampler, const std::stop_token& stop) override;
 
-  /// Forgets what is not a beginning of `tokens`, and keeps at least one token to be computed.
-  /// Returns how many stay.
-  std::int64_t keep_prefix(std::span<const std::int32_t> tokens);
-
-  /// Adds tokens, in pieces; returns the logits (vocab_size) after the last. `tell(done)` counts tokens of this call.
-  /// Throws `graph::GraphError`: `bad-input` for tokens outside the vocabulary or beyond the context, `cancelled`
-  /// (what was added stays), `out-of-memory`.
+  /// `read`, with the logits (vocab_size) after the last token.
   std::span<const float> add(std::span<const std::int32_t> tokens, const std::stop_token& stop = {},
                              const std::function<void(std::int64_t)>& tell = {});
 
@@ -44,20 +40,17 @@ class Session {
     std::unique_ptr<graph::Runner> runner;
   };
 
-  void check(std::span<const std::int32_t> tokens) const;
   /// Runs one piece that fits into a graph.
   std::vector<float> run(std::span<const std::int32_t> tokens, bool all_logits, const std::stop_token& stop);
   Graph& graph_of(std::int64_t n, bool all_logits);
 
   Llama* model_;
-  std::int64_t context_size_;
   Cache cache_;
   Step step_;
   std::vector<LayerAttention> layers_;
   ResidualTap tap_;
   Graph one_;    // of a single token
   Graph piece_;  // of the last other length
-  std::vector<std::int32_t> tokens_;
   std::vector<float> logits_;
 };
 
