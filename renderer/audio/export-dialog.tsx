@@ -6,6 +6,7 @@ import type { AudioFormat, AudioTake } from '../../contract/audio.ts';
 import { toErrorData } from '../../contract/errors.ts';
 import type { ErrorData } from '../../contract/errors.ts';
 import { useStudio } from '../client/context.tsx';
+import { saveFile } from '../client/save-file.ts';
 import { formatNumber } from '../i18n/format.ts';
 import { Button, Dialog, ErrorNotice, Field, Input, Select } from '../ui/index.ts';
 import type { Region } from './store.ts';
@@ -44,7 +45,7 @@ export function ExportDialog({
         region,
         template: template.trim() === '' ? plainTemplate : template,
       });
-      download(name, bytes);
+      saveFile({ fileName: name, mimeType: 'application/octet-stream', bytes });
       onClose();
     } catch (thrown) {
       setError(toErrorData(thrown));
@@ -108,14 +109,4 @@ export function ExportDialog({
       {error === null ? null : <ErrorNotice error={error} className="mt-3" />}
     </Dialog>
   );
-}
-
-/** Hands a file to the browser, or to Electron's own download. */
-export function download(name: string, bytes: Uint8Array): void {
-  const address = URL.createObjectURL(new Blob([Uint8Array.from(bytes)]));
-  const link = document.createElement('a');
-  link.href = address;
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(address), 10_000);
 }

@@ -115,11 +115,7 @@ export function useIntake(): Intake {
             go({ panel: 'audio' });
           } else if (electronBridge() !== null || /\.(gguf|bin|pt|pth|ckpt)$/.test(name)) await addModelFile(file);
           else {
-            const hint = name.endsWith('.safetensors')
-              ? t('drop.safetensorsHint')
-              : /^(image|video)\//.test(file.type)
-                ? t('drop.picture')
-                : t('drop.unknownHint');
+            const hint = name.endsWith('.safetensors') ? t('drop.safetensorsHint') : t('drop.unknownHint');
             showToast({ title: t('drop.unknown', { name: file.name }), description: hint, tone: 'warning' });
           }
         } catch (thrown) {

@@ -113,11 +113,11 @@ export const en = {
     title: 'Drop to add',
     model: 'Model files are added to Models. GGUF works as a single file.',
     chats: 'A chat export (JSON) is imported into Chat.',
-    picture: 'Pictures and videos go to Caption, which comes with a later version.',
+    picture: 'Pictures, videos and folders of them go to Caption.',
     folderBrowser:
-      'A folder cannot be sent from a browser. Choose it in Models › Add, where you can browse the disk of the machine that runs Lutra.',
+      'A model folder cannot be sent from a browser. Choose it in Models › Add, where you can browse the disk of the machine that runs Lutra.',
     unknown: '“{{name}}” is not something that Lutra opens.',
-    unknownHint: 'Drop a .gguf model, a model folder, or a chat export (.json).',
+    unknownHint: 'Drop a .gguf model, a model folder, pictures, videos, sounds, or a chat export (.json).',
     safetensorsHint: 'A safetensors model is a folder with a config.json beside it. Add the whole folder.',
     imported_one: '{{count}} conversation imported',
     imported_other: '{{count}} conversations imported',
@@ -352,14 +352,6 @@ export const en = {
     host: 'Runs as',
     hosts: { electron: 'Desktop app', headless: 'Headless host' },
     platform: 'System',
-  },
-  caption: {
-    emptyTitle: 'Captions for pictures and videos',
-    emptyBody:
-      'Captioning is not part of this version yet. It will describe dropped pictures and clips, and write sidecar files and subtitles.',
-    now: 'What you can do now: add a vision model. Lutra recognises it and has it ready for when captioning comes.',
-    found: 'Recognised vision models',
-    none: 'No vision model added yet',
   },
   audio: {
     emptyTitle: 'Sound from text',

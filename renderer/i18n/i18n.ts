@@ -1,5 +1,7 @@
 import i18next from 'i18next';
 import { initReactI18next } from 'react-i18next';
+import { strings as captionEn } from '../caption/strings.en.ts';
+import { strings as captionZh } from '../caption/strings.zh-CN.ts';
 import { strings as chatEn } from '../chat/strings.en.ts';
 import { strings as chatZh } from '../chat/strings.zh-CN.ts';
 import { en } from './en.ts';
@@ -15,8 +17,11 @@ void i18n.use(initReactI18next).init({
   fallbackLng: 'en',
   supportedLngs: [...languages],
   defaultNS: 'studio',
-  ns: ['studio', 'chat'],
-  resources: { en: { studio: en, chat: chatEn }, 'zh-CN': { studio: zhCN, chat: chatZh } },
+  ns: ['studio', 'caption', 'chat'],
+  resources: {
+    en: { studio: en, caption: captionEn, chat: chatEn },
+    'zh-CN': { studio: zhCN, caption: captionZh, chat: chatZh },
+  },
   // React escapes what it shows.
   interpolation: { escapeValue: false },
   initAsync: false,

@@ -1,11 +1,12 @@
 import 'i18next';
+import type { strings as captionStrings } from '../caption/strings.en.ts';
 import type { strings } from '../chat/strings.en.ts';
 import type { en } from './en.ts';
 
 declare module 'i18next' {
   interface CustomTypeOptions {
     defaultNS: 'studio';
-    resources: { studio: typeof en; chat: typeof strings };
+    resources: { studio: typeof en; caption: typeof captionStrings; chat: typeof strings };
     returnNull: false;
   }
 }

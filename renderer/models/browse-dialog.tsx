@@ -12,17 +12,23 @@ import { Badge, Button, Dialog, ErrorNotice, IconButton, Input, showError } from
 
 type Listing = Awaited<ReturnType<StudioClient['files']['browse']>>;
 
-/** Walks the disk of the machine that runs Lutra. */
-export function BrowseDialog({
-  open,
-  onOpenChange,
-}: {
+export interface BrowseDialogProps {
   open: boolean;
   onOpenChange: (open: boolean) => void;
-}): ReactElement {
+  /** What is looked for, where that is not models. */
+  wanted?: {
+    readonly title: string;
+    readonly isWanted: (entry: Listing['entries'][number]) => boolean;
+    readonly onGrant: (grantId: string) => Promise<void>;
+  };
+}
+
+/** Walks the disk of the machine that runs Lutra. */
+export function BrowseDialog({ open, onOpenChange, wanted }: BrowseDialogProps): ReactElement {
   const { t } = useTranslation();
   const { client } = useStudio();
   const { addGrant } = useIntake();
+  const isWanted = wanted?.isWanted ?? (({ looksLikeModel }: Listing['entries'][number]) => looksLikeModel);
   const [listing, setListing] = useState<Listing | null>(null);
   const [path, setPath] = useState('');
   const [error, setError] = useState<ErrorData | null>(null);
@@ -53,7 +59,7 @@ export function BrowseDialog({
     setAdding(true);
     try {
       const grant = await client.files.grantPath({ path: chosen });
-      await addGrant(grant.id);
+      await (wanted?.onGrant ?? addGrant)(grant.id);
       onOpenChange(false);
     } catch (thrown) {
       showError(thrown);
@@ -66,7 +72,7 @@ export function BrowseDialog({
     <Dialog
       open={open}
       onOpenChange={onOpenChange}
-      title={t('models.browse.title')}
+      title={wanted?.title ?? t('models.browse.title')}
       description={t('models.browse.pathHint')}
       size="lg"
       initialFocus={input}
@@ -118,7 +124,7 @@ export function BrowseDialog({
               <div className="flex items-center gap-2 border-b border-line px-2 py-0.5">
                 <button
                   type="button"
-                  disabled={!entry.isFolder && !entry.looksLikeModel}
+                  disabled={!entry.isFolder && !isWanted(entry)}
                   onClick={() => void (entry.isFolder ? show(entry.path) : add(entry.path))}
                   className="flex h-7 min-w-0 flex-1 items-center gap-2 rounded-md px-1 text-left enabled:hover:bg-hover disabled:text-faint [&_svg]:size-4 [&_svg]:shrink-0"
                 >
@@ -134,7 +140,7 @@ export function BrowseDialog({
                   <span className="truncate">{entry.name}</span>
                   {entry.looksLikeModel ? <Badge tone="accent">{t('models.browse.model')}</Badge> : null}
                 </button>
-                {entry.looksLikeModel ? (
+                {isWanted(entry) ? (
                   <Button
                     size="sm"
                     aria-label={`${t('models.browse.add')}: ${entry.name}`}

@@ -1,3 +1,4 @@
+import type { TFunction } from 'i18next';
 import { Ellipsis, FileSearch, MessageSquare, RefreshCw, Shrink, Trash2, TriangleAlert } from 'lucide-react';
 import { useState } from 'react';
 import type { ReactElement } from 'react';
@@ -86,7 +87,7 @@ export function ModelRow({ model }: { model: Model }): ReactElement {
   );
 }
 
-function bitsTitle({ bitsPerWeight }: Model, t: ReturnType<typeof useTranslation>['t']): string | undefined {
+function bitsTitle({ bitsPerWeight }: Model, t: TFunction): string | undefined {
   return bitsPerWeight === null ? undefined : t('models.bits', { value: formatNumber(bitsPerWeight, 2) });
 }
 

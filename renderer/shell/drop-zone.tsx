@@ -2,9 +2,13 @@ import { FileDown } from 'lucide-react';
 import { useEffect, useEffectEvent, useState } from 'react';
 import type { ReactElement } from 'react';
 import { useTranslation } from 'react-i18next';
+import { droppedEntries, gather, holdsPictures, isCaptionable } from '../caption/gather.ts';
+import { useCaptionIntake } from '../caption/intake.ts';
 import { electronBridge } from '../client/dial.ts';
+import { grantFile } from '../client/grants.ts';
 import { useIntake } from '../client/intake.ts';
-import { showToast } from '../ui/index.ts';
+import { useNavigation } from '../client/navigation.ts';
+import { showError, showToast } from '../ui/index.ts';
 
 function carriesFiles(event: DragEvent): boolean {
   return event.dataTransfer?.types.includes('Files') ?? false;
@@ -14,15 +18,40 @@ function carriesFiles(event: DragEvent): boolean {
 export function DropZone(): ReactElement | null {
   const { t } = useTranslation();
   const { takeFiles } = useIntake();
+  const { takeGathered, takeGrants } = useCaptionIntake();
+  const go = useNavigation((place) => place.go);
   const [isOver, setOver] = useState(false);
-  const onDrop = useEffectEvent((event: DragEvent) => {
-    const items = [...(event.dataTransfer?.items ?? [])];
-    const hasFolder = items.some((item) => item.webkitGetAsEntry?.()?.isDirectory === true);
-    if (hasFolder && electronBridge() === null) {
-      showToast({ title: t('drop.folderBrowser'), tone: 'warning', timeoutMs: 12_000 });
-      return;
+  const onDrop = useEffectEvent(async (event: DragEvent): Promise<void> => {
+    // All of it is read before the first wait: the event forgets what it carried.
+    const entries = droppedEntries([...(event.dataTransfer?.items ?? [])]);
+    const files = [...(event.dataTransfer?.files ?? [])];
+    const isHere = useNavigation.getState().panel === 'caption';
+    const folders = entries.filter(({ isDirectory }) => isDirectory);
+    const folderNames = new Set(folders.map(({ name }) => name));
+    const areForCaptions = isHere || (await Promise.all(folders.map(holdsPictures))).some(Boolean);
+    const plain = files.filter(({ name }) => !folderNames.has(name));
+    const pictures = plain.filter(isCaptionable).map((file) => ({ file, folder: '' }));
+    const others = plain.filter((file) => !isCaptionable(file));
+    if (folders.length > 0 && areForCaptions) {
+      if (electronBridge() === null) pictures.push(...(await gather(folders)));
+      else {
+        go({ panel: 'caption' });
+        const grants = await Promise.all(
+          files.filter(({ name }) => folderNames.has(name)).map((file) => grantFile(file)),
+        );
+        await takeGrants(grants.map(({ id }) => ({ grantId: id, folder: '' })));
+      }
+    } else if (folders.length > 0) {
+      if (electronBridge() === null) {
+        showToast({ title: t('drop.folderBrowser'), tone: 'warning', timeoutMs: 12_000 });
+        return;
+      }
+      others.push(...files.filter(({ name }) => folderNames.has(name)));
     }
-    void takeFiles([...(event.dataTransfer?.files ?? [])]);
+    const hasNothing = pictures.length === 0 && others.length === 0;
+    if (pictures.length > 0 || (hasNothing && areForCaptions && electronBridge() === null))
+      await takeGathered(pictures);
+    if (others.length > 0) await takeFiles(others);
   });
 
   useEffect(() => {
@@ -48,7 +77,7 @@ export function DropZone(): ReactElement | null {
       event.preventDefault();
       depth = 0;
       setOver(false);
-      onDrop(event);
+      onDrop(event).catch(showError);
     };
     window.addEventListener('dragenter', enter);
     window.addEventListener('dragleave', leave);
@@ -69,6 +98,7 @@ export function DropZone(): ReactElement | null {
         <FileDown aria-hidden className="size-8 stroke-[1.25] text-accent-ink" />
         <p className="text-base font-semibold">{t('drop.title')}</p>
         <p className="text-sm text-muted">{t('drop.model')}</p>
+        <p className="text-sm text-muted">{t('drop.picture')}</p>
         <p className="text-sm text-muted">{t('drop.chats')}</p>
       </div>
     </div>

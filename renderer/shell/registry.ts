@@ -19,9 +19,12 @@ export interface PaletteAction {
 export interface Shortcut {
   /** For the overview; left out there when null. */
   readonly label: string | null;
-  readonly run: () => void;
+  /** Null: some control binds the keys itself, and they are only listed. */
+  readonly run: (() => void) | null;
   /** Also works inside dialogs and menus. */
   readonly isGlobal?: boolean;
+  /** The keys mean something else in a field, such as its own undo. */
+  readonly restsWhileTyping?: boolean;
 }
 
 interface ShortcutGroup {
@@ -76,13 +79,15 @@ export function useShortcuts(title: string, map: Readonly<Record<string, Shortcu
   const owner = useId();
   const runNow = useEffectEvent((keys: string, event: KeyboardEvent) => {
     const shortcut = map[keys];
-    if (shortcut === undefined || event.defaultPrevented || event.isComposing) return;
-    if (isTyping(event) && !/\$mod|Alt/u.test(keys)) return;
+    if (shortcut?.run == null || event.defaultPrevented || event.isComposing) return;
+    if (isTyping(event) && (shortcut.restsWhileTyping === true || !/\$mod|Alt/u.test(keys))) return;
     if (isInOverlay(event) && shortcut.isGlobal !== true) return;
     event.preventDefault();
     shortcut.run();
   });
-  const keyList = Object.keys(map).join(' ');
+  const keyList = Object.keys(map)
+    .filter((keys) => map[keys]?.run !== null)
+    .join(' ');
   useEffect(() => {
     const bindings = keyList
       .split(' ')

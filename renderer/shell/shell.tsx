@@ -2,6 +2,7 @@
 import { lazy, Suspense, useState } from 'react';
 import type { ComponentType, ReactElement } from 'react';
 import { useTranslation } from 'react-i18next';
+import { CaptionFeed } from '../caption/follow.ts';
 import { useNavigation } from '../client/navigation.ts';
 import type { Panel } from '../client/navigation.ts';
 import { Spinner } from '../ui/index.ts';
@@ -69,6 +70,7 @@ export function Shell(): ReactElement {
       </div>
       <StatusBar />
       <DropZone />
+      <CaptionFeed />
       <Palette open={isPaletteOpen} onOpenChange={setPaletteOpen} onHelp={() => setHelpOpen(true)} />
       <ShortcutsDialog open={isHelpOpen} onOpenChange={setHelpOpen} />
     </div>

@@ -1,4 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest';
+import { strings as captionEn } from '../../renderer/caption/strings.en.ts';
+import { strings as captionZh } from '../../renderer/caption/strings.zh-CN.ts';
 import { strings as chatEn } from '../../renderer/chat/strings.en.ts';
 import { strings as chatZh } from '../../renderer/chat/strings.zh-CN.ts';
 import { en } from '../../renderer/i18n/en.ts';
@@ -22,6 +24,7 @@ const placeholders = (text: string): string[] => (text.match(/\{\{\w+\}\}/g) ?? 
 describe('the words', () => {
   test.each([
     ['studio', en, zhCN],
+    ['caption', captionEn, captionZh],
     ['chat', chatEn, chatZh],
   ] as const)('of %s fill in the same places in both languages', (_name, english, chinese) => {
     const other = new Map(flat(chinese));
