@@ -57,6 +57,7 @@ beforeAll(async () => {
   host = await startHost(join(folder.path, 'data'));
   studio = await openStudio(browser, await host.address());
   page = studio.page;
+  page.setDefaultTimeout(60_000);
   await toPanel();
 });
 afterAll(async () => {
