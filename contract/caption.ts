@@ -27,6 +27,10 @@ export const captionSegmentSchema = z.object({
 });
 export type CaptionSegment = z.infer<typeof captionSegmentSchema>;
 
+/** `loop`: it went in circles and was cut there; `cut`: it has all the words it may have; `avoided`: it holds words to avoid. */
+export const captionNoteSchema = z.enum(['', 'loop', 'cut', 'avoided']);
+export type CaptionNote = z.infer<typeof captionNoteSchema>;
+
 export const captionItemSchema = z.object({
   id: idSchema,
   /** The file's name, and its folder relative to what was added; empty at the top. */
@@ -40,8 +44,8 @@ export const captionItemSchema = z.object({
   /** Of clips; in the order of time. */
   segments: z.array(captionSegmentSchema),
   error: errorDataSchema.nullable(),
-  /** Something to know about a caption that was made, such as output that went in circles; empty for nothing. */
-  note: z.string(),
+  /** Something to know about a caption that was made. */
+  note: captionNoteSchema,
   /** Of the model that wrote it; empty for none. */
   modelName: z.string(),
   /** The question as the model read it. */

@@ -8,6 +8,7 @@ import type {
   CaptionFilter,
   CaptionItem,
   CaptionKind,
+  CaptionNote,
   CaptionSegment,
   CaptionState,
 } from '../../contract/caption.ts';
@@ -26,7 +27,7 @@ export interface CaptionRow {
   readonly text: string;
   readonly segments: string;
   readonly error: string | null;
-  readonly note: string;
+  readonly note: CaptionNote;
   readonly model_name: string;
   readonly prompt: string;
   readonly width: number | null;
@@ -53,7 +54,7 @@ export interface NewCaption {
 export interface Written {
   readonly text: string;
   readonly segments: readonly CaptionSegment[];
-  readonly note: string;
+  readonly note: CaptionNote;
   readonly modelName: string;
   readonly prompt: string;
 }

@@ -8,15 +8,37 @@ export const ffmpegHint = 'Install ffmpeg (apt install ffmpeg, brew install ffmp
 /** Most of its own words that are kept. */
 const longestComplaint = 400;
 
+export interface FfmpegOptions {
+  readonly mostBytes: number;
+  readonly signal?: AbortSignal;
+  readonly program?: string;
+}
+
 /**
  * Runs ffmpeg (or `program`) without a shell and gives what it writes. Fails with `not-supported` where it is not
  * installed, with `bad-file` and its own words where it gives up or writes more than `mostBytes`.
  */
-export async function runFfmpeg(
+export function runFfmpeg(
   args: readonly string[],
-  { mostBytes, signal, program = 'ffmpeg' }: { mostBytes: number; signal?: AbortSignal; program?: string },
+  { program = 'ffmpeg', ...options }: FfmpegOptions,
 ): Promise<Buffer<ArrayBuffer>> {
-  const child = spawn(program, ['-nostdin', '-hide_banner', '-loglevel', 'error', ...args], {
+  return run(program, ['-nostdin', '-hide_banner', '-loglevel', 'error', ...args], options);
+}
+
+/** The same of ffprobe, which comes with ffmpeg. */
+export function runFfprobe(
+  args: readonly string[],
+  { program = 'ffprobe', ...options }: FfmpegOptions,
+): Promise<Buffer<ArrayBuffer>> {
+  return run(program, ['-hide_banner', '-loglevel', 'error', ...args], options);
+}
+
+async function run(
+  program: string,
+  args: readonly string[],
+  { mostBytes, signal }: Pick<FfmpegOptions, 'mostBytes' | 'signal'>,
+): Promise<Buffer<ArrayBuffer>> {
+  const child = spawn(program, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
     ...(signal === undefined ? {} : { signal }),
   });
