@@ -56,6 +56,8 @@ const config: Configuration = {
     '!node_modules/node-llama-cpp/llama/gitRelease.bundle',
     ...foreignEnginePackages(installed, platform).map((name) => `!node_modules/@node-llama-cpp/${name}/**`),
   ],
+  // The engine opens the demo models as plain files.
+  extraResources: [{ from: 'models', to: 'models' }],
   // better-sqlite3 and our addon speak Node-API: the same files load in Node and in Electron.
   npmRebuild: false,
   nodeGypRebuild: false,

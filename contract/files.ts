@@ -39,5 +39,7 @@ export const filesContract = {
     z.object({ path: z.string().max(4096).nullable() }),
     z.object({ path: z.string(), parent: z.string().nullable(), entries: z.array(folderEntrySchema) }),
   ),
+  /** Grants the sample pictures and clips that come with Lutra, in the order of their names; none where there are none. */
+  samples: call(nothingSchema, z.object({ grants: z.array(grantSchema) })),
   revoke: call(z.object({ grantId: idSchema }), nothingSchema),
 } as const;

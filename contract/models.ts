@@ -44,6 +44,7 @@ export const modelSchema = z.object({
   status: z.enum(['ready', 'not-yet', 'broken', 'missing', 'checking']),
   problem: errorDataSchema.nullable(),
   hasChatTemplate: z.boolean(),
+  /** It came with Lutra. */
   isDemo: z.boolean(),
   /** A chat model with weights in 16 or 32 bits: a smaller copy can be made. */
   canQuantize: z.boolean(),
@@ -66,10 +67,12 @@ export const modelsContract = {
   list: call(nothingSchema, z.array(modelSchema)),
   /** Adds a granted file or every model under a granted folder. A long scan becomes a job. */
   add: call(z.object({ grantId: idSchema }), z.object({ models: z.array(modelSchema), jobId: idSchema.nullable() })),
-  /** Forgets a model. Its files are not touched. */
+  /** Forgets a model; a demo is only hidden. Its files are not touched. */
   remove: call(z.object({ modelId: idSchema }), nothingSchema),
   /** Undo of `remove`. */
   restore: call(z.object({ modelId: idSchema }), modelSchema),
+  /** Puts the demo models that were hidden back into the list; gives them. */
+  showDemos: call(nothingSchema, z.array(modelSchema)),
   /** Looks at the files again. */
   refresh: call(z.object({ modelId: idSchema.nullable() }), z.array(modelSchema)),
   fit: call(

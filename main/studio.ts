@@ -23,6 +23,8 @@ import type { Store } from './store/store.ts';
 export interface StudioOptions {
   readonly host: Host;
   readonly dataFolder: string;
+  /** The demo models that come with the studio, and `samples` to try them on. */
+  readonly demosFolder?: string | null;
   /** See `SupervisorOptions`; for tests on a busy machine. */
   readonly stopPatienceMs?: number;
 }
@@ -119,7 +121,7 @@ export function createStudio(options: StudioOptions): Promise<Studio> {
 }
 
 async function openParts(
-  { host, dataFolder, stopPatienceMs }: StudioOptions,
+  { host, dataFolder, demosFolder = null, stopPatienceMs }: StudioOptions,
   restoreBackup: (name: string) => Promise<void>,
 ): Promise<Parts> {
   const store = await openStore(dataFolder);
@@ -132,10 +134,16 @@ async function openParts(
     device: () => settings.get().device,
     ...(stopPatienceMs === undefined ? {} : { stopPatienceMs }),
   });
-  const files = new FilesService({ db, host, sessionId: randomUUID(), importsFolder: join(dataFolder, 'imports') });
+  const files = new FilesService({
+    db,
+    host,
+    sessionId: randomUUID(),
+    importsFolder: join(dataFolder, 'imports'),
+    samplesFolder: demosFolder === null ? null : join(demosFolder, 'samples'),
+  });
   const jobs = new JobsService({ db, bus });
   const modelsFolder = join(dataFolder, 'models');
-  const models = new ModelsService({ db, engine, files, jobs, settings, bus, modelsFolder });
+  const models = new ModelsService({ db, engine, files, jobs, settings, bus, modelsFolder, demosFolder });
   const chat = new ChatService({ db, engine, models, settings, bus });
   const audio = new AudioService({ db, engine, models, files, settings, bus, folder: join(dataFolder, 'audio') });
   const caption = new CaptionService({ db, models, files });

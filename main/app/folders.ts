@@ -20,11 +20,18 @@ export interface BuiltFolders {
   readonly page: string;
   readonly engineEntry: string;
   readonly preload: string;
+  /** The demo models that come with Lutra, and `samples` to try them on. `LUTRA_DEMOS` names another; empty: none. */
+  readonly demos: string | null;
 }
 
-/** Built files lie beside the entry point: out/main next to out/renderer and out/preload. */
-export function builtFolders(entryFolder: string): BuiltFolders {
+/**
+ * Built files lie beside the entry point: out/main next to out/renderer and out/preload. `resources` is where a packaged
+ * studio keeps what must be plain files; else they lie in the repository.
+ */
+export function builtFolders(entryFolder: string, resources: string | null = null): BuiltFolders {
+  const demos = process.env['LUTRA_DEMOS'] ?? resolve(resources ?? resolve(entryFolder, '../..'), 'models');
   return {
+    demos: demos === '' ? null : resolve(demos),
     page: resolve(entryFolder, '../renderer'),
     engineEntry: resolve(entryFolder, 'engine.js'),
     preload: resolve(entryFolder, '../preload/index.cjs'),

@@ -28,7 +28,11 @@ export function headlessHost(entryFolder: string): Host {
 
 /** Runs until the process is told to end. Prints one address a line; each works once. */
 export async function serveStudio(entryFolder: string, options: ServeOptions): Promise<void> {
-  const studio = await createStudio({ host: headlessHost(entryFolder), dataFolder: options.dataFolder });
+  const studio = await createStudio({
+    host: headlessHost(entryFolder),
+    dataFolder: options.dataFolder,
+    demosFolder: builtFolders(entryFolder).demos,
+  });
   let addresses = 0;
   const host = await HttpHost.listen({
     studio,

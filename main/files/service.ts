@@ -1,7 +1,7 @@
 /** Grants: opaque ids for files that the person dropped, chose or typed. The page never names a path. */
 import type Database from 'better-sqlite3';
 import { randomUUID } from 'node:crypto';
-import { realpath, stat } from 'node:fs/promises';
+import { readdir, realpath, stat } from 'node:fs/promises';
 import type { Stats } from 'node:fs';
 import { homedir } from 'node:os';
 import { basename, isAbsolute, join } from 'node:path';
@@ -20,6 +20,8 @@ export interface FilesServiceOptions {
   readonly sessionId: string;
   /** Where uploaded files are kept. */
   readonly importsFolder: string;
+  /** Sample pictures and clips; null: none. */
+  readonly samplesFolder?: string | null;
 }
 
 export interface ResolvedGrant {
@@ -52,6 +54,7 @@ export class FilesService {
         requireHeadless(host);
         return browseFolder(path === null || path.trim() === '' ? homedir() : expandHome(path.trim()));
       },
+      samples: async () => ({ grants: await this.#samples() }),
       revoke: ({ grantId }) => {
         db.prepare('DELETE FROM grants WHERE id = ?').run(grantId);
         return {};
@@ -113,6 +116,14 @@ export class FilesService {
     signal: AbortSignal,
   ): Promise<Grant> {
     return this.grant(await receiveFile(this.#options.importsFolder, name, stream, expectedBytes, signal));
+  }
+
+  async #samples(): Promise<Grant[]> {
+    const folder = this.#options.samplesFolder ?? null;
+    if (folder === null) return [];
+    const names = await readdir(folder).catch(() => []);
+    const media = names.filter((name) => /\.(png|jpe?g|webp|gif|mp4|webm)$/i.test(name)).toSorted();
+    return Promise.all(media.map((name) => this.grant(join(folder, name))));
   }
 
   async #pick(purpose: PickPurpose): Promise<{ grants: Grant[] } | null> {

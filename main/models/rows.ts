@@ -18,6 +18,7 @@ export interface NewModel {
   readonly inspection: Inspection;
   readonly sizeBytes: number;
   readonly modifiedAt: number;
+  readonly isDemo: boolean;
   readonly addedAt: number;
 }
 
@@ -42,17 +43,31 @@ export class ModelRows {
   }
 
   /** A path that is known keeps its id, so that conversations keep their model. */
-  put({ id, path, inspection, sizeBytes, modifiedAt, addedAt }: NewModel): ModelRow {
+  put({ id, path, inspection, sizeBytes, modifiedAt, isDemo, addedAt }: NewModel): ModelRow {
     const row = this.#db
-      .prepare<[string, string, string, number, number, number], ModelRow>(
-        `INSERT INTO models (id, path, inspection, size_bytes, modified_at, added_at) VALUES (?, ?, ?, ?, ?, ?)
+      .prepare<[string, string, string, number, number, number, number], ModelRow>(
+        `INSERT INTO models (id, path, inspection, size_bytes, modified_at, is_demo, added_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT (path) DO UPDATE SET inspection = excluded.inspection, size_bytes = excluded.size_bytes,
-           modified_at = excluded.modified_at, deleted_at = NULL
+           modified_at = excluded.modified_at, is_demo = excluded.is_demo, deleted_at = NULL
          RETURNING *`,
       )
-      .get(id, path, JSON.stringify(inspection), sizeBytes, modifiedAt, addedAt);
+      .get(id, path, JSON.stringify(inspection), sizeBytes, modifiedAt, isDemo ? 1 : 0, addedAt);
     if (row === undefined) throw new Error('The model was not written.');
     return row;
+  }
+
+  /** Those that came with Lutra, hidden ones too. */
+  demos(): (ModelRow & { readonly deleted_at: number | null })[] {
+    return this.#db
+      .prepare<[], ModelRow & { deleted_at: number | null }>('SELECT * FROM models WHERE is_demo = 1')
+      .all();
+  }
+
+  /** The same model lies elsewhere now. */
+  move(id: string, path: string): void {
+    this.#db.prepare('DELETE FROM models WHERE path = ? AND id <> ?').run(path, id);
+    this.#db.prepare('UPDATE models SET path = ? WHERE id = ?').run(path, id);
   }
 
   remove(id: string): void {

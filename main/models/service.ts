@@ -11,6 +11,7 @@ import type { Engine } from '../engine/engine.ts';
 import type { Inspection } from '../engine/protocol.ts';
 import type { EventBus } from '../events.ts';
 import type { JobStarter } from '../jobs/runner.ts';
+import { demoFolders, nameOf } from './demos.ts';
 import { canQuantize, chooseDestination, quantizeRunner, requestOf, requireQuantizable } from './quantize.ts';
 import { ModelRows } from './rows.ts';
 import type { ModelRow } from './rows.ts';
@@ -25,6 +26,8 @@ export interface ModelsServiceOptions {
   readonly bus: EventBus;
   /** Where copies go when there is no place beside their source. */
   readonly modelsFolder: string;
+  /** Where the demo models are that come with the studio; null: none do. */
+  readonly demosFolder?: string | null;
 }
 
 type QuantizedPrediction = Awaited<ReturnType<StudioHandlers['models']['predictQuantized']>>;
@@ -34,6 +37,8 @@ const patienceMs = 1500;
 
 export class ModelsService {
   readonly handlers: StudioHandlers['models'];
+  /** Resolves when the demo models are in the list, at the first start after a few moments. Never fails. */
+  readonly demosReady: Promise<void>;
   readonly #options: ModelsServiceOptions;
   readonly #rows: ModelRows;
   /** Ids whose files are gone; found out at start and whenever they are looked at. */
@@ -67,6 +72,7 @@ export class ModelsService {
         this.#changed();
         return this.#model(row);
       },
+      showDemos: () => this.#showDemos(),
       refresh: ({ modelId }) => this.#refresh(modelId),
       fit: ({ modelId, contextLength }) => this.fit(modelId, contextLength),
       verify: ({ modelId }) => {
@@ -81,7 +87,8 @@ export class ModelsService {
         return { jobId: jobs.start('models.quantize', model.name, { modelId, destination, options: chosen }) };
       },
     };
-    void this.#checkFiles();
+    this.demosReady = this.#adoptDemos();
+    void this.demosReady.then(() => this.#checkFiles());
   }
 
   list(): Model[] {
@@ -161,7 +168,7 @@ export class ModelsService {
   }
 
   /** Looks at the model at `path` and keeps what it is. Fails when it is no model at all. */
-  async #look(path: string): Promise<Model> {
+  async #look(path: string, isDemo = this.#isDemo(path)): Promise<Model> {
     const inspection = await this.#options.engine.inspect(path);
     if (inspection.kind === null && inspection.problem !== null) throw new LutraError(inspection.problem);
     const { mtimeMs } = await stat(path);
@@ -171,6 +178,7 @@ export class ModelsService {
       inspection,
       sizeBytes: inspection.sizeBytes,
       modifiedAt: Math.round(mtimeMs),
+      isDemo,
       addedAt: Date.now(),
     });
     this.#missing.delete(row.id);
@@ -206,6 +214,45 @@ export class ModelsService {
     if (isThere) this.#missing.delete(row.id);
     else this.#missing.add(row.id);
     return isThere;
+  }
+
+  #isDemo(path: string): boolean {
+    return this.#rows.demos().some((row) => row.path === path);
+  }
+
+  /**
+   * Registers the demo models where they lie. They are known by their folder's name, since the studio itself may lie
+   * elsewhere at each start. Hidden ones stay hidden.
+   */
+  async #adoptDemos(): Promise<void> {
+    const { demosFolder = null, db, bus } = this.#options;
+    if (demosFolder === null) return;
+    try {
+      const folders = await demoFolders(demosFolder);
+      if (!db.open) return;
+      const known = this.#rows.demos();
+      for (const path of folders) {
+        const row = known.find((demo) => nameOf(demo.path) === nameOf(path));
+        if (row === undefined) await this.#look(path, true);
+        else if (row.path !== path) this.#rows.move(row.id, path);
+      }
+      this.#changed();
+    } catch (thrown) {
+      if (!db.open) return;
+      bus.publish({ type: 'notice', level: 'warning', error: toErrorData(thrown) });
+    }
+  }
+
+  async #showDemos(): Promise<Model[]> {
+    const hidden = this.#rows.demos().filter(({ deleted_at }) => deleted_at !== null);
+    const shown: Model[] = [];
+    for (const row of hidden) {
+      if (!(await this.#isThere(row))) continue;
+      this.#rows.restore(row.id);
+      shown.push(await this.#look(row.path));
+    }
+    this.#changed();
+    return shown;
   }
 
   #row(modelId: string): ModelRow {

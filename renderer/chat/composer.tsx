@@ -17,6 +17,8 @@ export interface ComposerProps {
   onEditLast?: () => void;
   onDraft?: (text: string) => void;
   inputRef?: Ref<HTMLTextAreaElement>;
+  /** Whether it is what one types in first; default true. */
+  takesFocus?: boolean;
   /** What the message would cost, in words. */
   hint?: string | undefined;
 }
@@ -29,6 +31,7 @@ export function Composer({
   onStop,
   onDraft,
   inputRef,
+  takesFocus = true,
   hint,
 }: ComposerProps): ReactElement {
   const { t } = useTranslation('chat');
@@ -87,7 +90,7 @@ export function Composer({
           onKeyDown={onKeyDown}
           minRows={2}
           maxRows={14}
-          autoFocus
+          autoFocus={takesFocus}
           dir="auto"
           aria-label={t('composer.label')}
           placeholder={t('composer.placeholder')}

@@ -7,6 +7,8 @@ import type { ReactElement, ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Streamdown } from 'streamdown';
 import type { Components } from 'streamdown';
+import { panels, useNavigation } from '../client/navigation.ts';
+import type { Panel } from '../client/navigation.ts';
 import { CodeBlock } from './code-block.tsx';
 import { askToOpen } from './link-dialog.tsx';
 import './markdown.css';
@@ -18,7 +20,29 @@ function isWebAddress(href: string | undefined): href is string {
   return href !== undefined && /^https?:\/\//i.test(href);
 }
 
+/** `#/audio` and the like: what `withPanelLinks` leaves, and the only links that lead inside. */
+function panelOf(href: string | undefined): Panel | null {
+  return panels.find((panel) => href === `#/${panel}`) ?? null;
+}
+
+function PanelLink({ panel, children }: { panel: Panel; children?: ReactNode }): ReactElement {
+  const go = useNavigation((place) => place.go);
+  return (
+    <a
+      href={`#/${panel}`}
+      onClick={(event) => {
+        event.preventDefault();
+        go({ panel });
+      }}
+    >
+      {children}
+    </a>
+  );
+}
+
 function SafeLink({ href, children }: { href?: string | undefined; children?: ReactNode }): ReactElement {
+  const panel = panelOf(href);
+  if (panel !== null) return <PanelLink panel={panel}>{children}</PanelLink>;
   if (!isWebAddress(href)) return <span>{children}</span>;
   return (
     <a
@@ -121,6 +145,13 @@ export function normaliseMath(text: string): string {
     .join('');
 }
 
+const panelLink = new RegExp(String.raw`\]\(lutra:(${panels.join('|')})\)`, 'g');
+
+/** `[Audio](lutra:audio)`, as the guide writes it, becomes a link that the parser lets through. */
+export function withPanelLinks(text: string): string {
+  return text.replaceAll(panelLink, '](#/$1)');
+}
+
 export const Markdown = memo(function Markdown({
   text,
   isStreaming,
@@ -138,7 +169,7 @@ export const Markdown = memo(function Markdown({
       controls={false}
       dir="auto"
     >
-      {normaliseMath(text)}
+      {withPanelLinks(normaliseMath(text))}
     </Streamdown>
   );
 });

@@ -4,9 +4,10 @@ import type { ReactElement, ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useStudio } from '../client/context.tsx';
 import { useNavigation } from '../client/navigation.ts';
-import { useModels, useSettings } from '../client/stores.ts';
+import { useConversations, useModels, useSettings } from '../client/stores.ts';
 import { Button, EmptyState, Spinner } from '../ui/index.ts';
 import mark from '../shell/lutra.svg';
+import { Welcome } from '../welcome/welcome.tsx';
 import { Composer } from './composer.tsx';
 import { writeDraft } from './drafts.ts';
 import { ModelSelect, useChatModels } from './model-select.tsx';
@@ -21,7 +22,10 @@ export function NewChat({ leading }: { leading: ReactNode }): ReactElement {
   const preferredId = useSettings(({ chatModelId }) => chatModelId);
   const [chosenId, setChosenId] = useState<string | null>(null);
   const ready = models.filter((model) => model.status === 'ready');
-  const model = ready.find(({ id }) => id === (chosenId ?? preferredId)) ?? ready[0];
+  // A model that someone brought goes before a demo.
+  const model =
+    ready.find(({ id }) => id === (chosenId ?? preferredId)) ?? ready.find(({ isDemo }) => !isDemo) ?? ready[0];
+  const isFirstRun = useConversations(({ status: known, items }) => known === 'ready' && items.length === 0);
 
   const send = async (text: string): Promise<void> => {
     const { id: conversationId } = await client.chat.create({ modelId: model?.id ?? null });
@@ -55,6 +59,20 @@ export function NewChat({ leading }: { leading: ReactNode }): ReactElement {
             </Button>
           }
         />
+      ) : isFirstRun && model.isDemo ? (
+        <div className="flex min-h-0 w-full flex-1 flex-col overflow-y-auto">
+          <div className="my-auto flex flex-col items-center pb-6">
+            <Welcome />
+            <Composer
+              conversationId={null}
+              isAnswering={false}
+              canSend
+              takesFocus={false}
+              onSend={send}
+              onStop={() => undefined}
+            />
+          </div>
+        </div>
       ) : (
         <div className="m-auto flex w-full flex-col items-center pb-[8vh]">
           <img src={mark} alt="" width={44} height={44} className="pb-3" />

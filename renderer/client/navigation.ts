@@ -4,8 +4,12 @@ import { create } from 'zustand';
 export const panels = ['chat', 'caption', 'audio', 'models', 'jobs', 'settings'] as const;
 export type Panel = (typeof panels)[number];
 
+/** Pages beside the panels: the first steps, and where to get larger models. */
+export const pages = ['welcome', 'weights'] as const;
+export type View = Panel | (typeof pages)[number];
+
 export interface Place {
-  readonly panel: Panel;
+  readonly panel: View;
   /** The open conversation; null: a new one, not yet sent. Kept while another panel is shown. */
   readonly conversationId: string | null;
 }
@@ -23,7 +27,7 @@ export function placeToHash({ panel, conversationId }: Place): string {
 /** An address that means nothing leads to the chat. */
 export function placeFromHash(hash: string, conversationId: string | null = null): Place {
   const [, name = '', id] = hash.split('/');
-  const panel = panels.find((known) => known === name) ?? 'chat';
+  const panel = [...panels, ...pages].find((known) => known === name) ?? 'chat';
   if (panel !== 'chat') return { panel, conversationId };
   return { panel, conversationId: id === undefined || id === '' ? null : safeDecode(id) };
 }

@@ -4,6 +4,8 @@ import { strings as captionEn } from '../caption/strings.en.ts';
 import { strings as captionZh } from '../caption/strings.zh-CN.ts';
 import { strings as chatEn } from '../chat/strings.en.ts';
 import { strings as chatZh } from '../chat/strings.zh-CN.ts';
+import { strings as welcomeEn } from '../welcome/strings.en.ts';
+import { strings as welcomeZh } from '../welcome/strings.zh-CN.ts';
 import { en } from './en.ts';
 import { zhCN } from './zh-CN.ts';
 
@@ -17,10 +19,10 @@ void i18n.use(initReactI18next).init({
   fallbackLng: 'en',
   supportedLngs: [...languages],
   defaultNS: 'studio',
-  ns: ['studio', 'caption', 'chat'],
+  ns: ['studio', 'caption', 'chat', 'welcome'],
   resources: {
-    en: { studio: en, caption: captionEn, chat: chatEn },
-    'zh-CN': { studio: zhCN, caption: captionZh, chat: chatZh },
+    en: { studio: en, caption: captionEn, chat: chatEn, welcome: welcomeEn },
+    'zh-CN': { studio: zhCN, caption: captionZh, chat: chatZh, welcome: welcomeZh },
   },
   // React escapes what it shows.
   interpolation: { escapeValue: false },

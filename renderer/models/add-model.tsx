@@ -1,11 +1,12 @@
-import { FolderOpen, FolderSearch, HardDriveUpload, File as FileIcon, Plus } from 'lucide-react';
+import { BookOpen, Eye, FolderOpen, FolderSearch, HardDriveUpload, File as FileIcon, Plus } from 'lucide-react';
 import { useRef, useState } from 'react';
 import type { ReactElement } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useStudio } from '../client/context.tsx';
 import { useIntake } from '../client/intake.ts';
+import { useNavigation } from '../client/navigation.ts';
 import { useAppInfo } from '../client/stores.ts';
-import { Button, Menu, MenuItem, showError } from '../ui/index.ts';
+import { Button, Menu, MenuItem, MenuSeparator, showError, showToast } from '../ui/index.ts';
 import { BrowseDialog } from './browse-dialog.tsx';
 
 /** The ways to point Lutra to models: the system's dialog where there is one, else the host's disk or an upload. */
@@ -14,11 +15,16 @@ export function AddModel({ isPrimary = false }: { isPrimary?: boolean }): ReactE
   const { client } = useStudio();
   const { takeFiles, addGrant } = useIntake();
   const canPickFiles = useAppInfo(({ info }) => info?.canPickFiles ?? false);
+  const go = useNavigation((place) => place.go);
   const [isBrowsing, setBrowsing] = useState(false);
   const upload = useRef<HTMLInputElement>(null);
   const pick = async (purpose: 'model-file' | 'model-folder'): Promise<void> => {
     const picked = await client.files.pick({ purpose });
     for (const grant of picked?.grants ?? []) await addGrant(grant.id);
+  };
+  const showDemos = async (): Promise<void> => {
+    await client.models.showDemos({});
+    showToast({ title: t('models.demosShown') });
   };
   return (
     <>
@@ -49,6 +55,13 @@ export function AddModel({ isPrimary = false }: { isPrimary?: boolean }): ReactE
             </MenuItem>
           </>
         )}
+        <MenuSeparator />
+        <MenuItem icon={<Eye />} onSelect={() => void showDemos().catch(showError)}>
+          {t('models.showDemos')}
+        </MenuItem>
+        <MenuItem icon={<BookOpen />} onSelect={() => go({ panel: 'weights' })}>
+          {t('models.where')}
+        </MenuItem>
       </Menu>
       <input
         ref={upload}

@@ -1,5 +1,5 @@
 import type { TFunction } from 'i18next';
-import { Ellipsis, FileSearch, MessageSquare, RefreshCw, Shrink, Trash2, TriangleAlert } from 'lucide-react';
+import { Ellipsis, EyeOff, FileSearch, MessageSquare, RefreshCw, Shrink, Trash2, TriangleAlert } from 'lucide-react';
 import { useState } from 'react';
 import type { ReactElement } from 'react';
 import { useTranslation } from 'react-i18next';
@@ -133,7 +133,7 @@ function RowMenu({
   const { t } = useTranslation();
   const { client } = useStudio();
   const go = useNavigation((place) => place.go);
-  const { id: modelId, name } = model;
+  const { id: modelId, name, isDemo } = model;
   const verify = async (): Promise<void> => {
     await client.models.verify({ modelId });
     showToast({
@@ -145,8 +145,8 @@ function RowMenu({
     await client.models.remove({ modelId });
     const undo = (): void => void client.models.restore({ modelId }).catch(showError);
     showToast({
-      title: t('models.removed', { name }),
-      description: t('models.removedHint'),
+      title: t(isDemo ? 'models.hidden' : 'models.removed', { name }),
+      description: t(isDemo ? 'models.hiddenHint' : 'models.removedHint'),
       action: { label: t('common.undo'), onSelect: undo },
     });
   };
@@ -173,9 +173,15 @@ function RowMenu({
         </MenuItem>
       )}
       <MenuSeparator />
-      <MenuItem icon={<Trash2 />} danger onSelect={() => void remove().catch(showError)}>
-        {t('models.remove')}
-      </MenuItem>
+      {isDemo ? (
+        <MenuItem icon={<EyeOff />} onSelect={() => void remove().catch(showError)}>
+          {t('models.hide')}
+        </MenuItem>
+      ) : (
+        <MenuItem icon={<Trash2 />} danger onSelect={() => void remove().catch(showError)}>
+          {t('models.remove')}
+        </MenuItem>
+      )}
     </Menu>
   );
 }

@@ -172,6 +172,13 @@ function useShellActions(onHelp: () => void): PaletteAction[] {
       keywords: ['gguf', 'import'],
       run: () => go({ panel: 'models' }),
     },
+    { id: 'shell.welcome', label: t('panels.welcome'), keywords: ['demo'], run: () => go({ panel: 'welcome' }) },
+    {
+      id: 'shell.weights',
+      label: t('models.where'),
+      keywords: ['weights', 'download'],
+      run: () => go({ panel: 'weights' }),
+    },
     {
       id: 'shell.theme',
       label: t('palette.toggleTheme'),

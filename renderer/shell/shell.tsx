@@ -4,7 +4,7 @@ import type { ComponentType, ReactElement } from 'react';
 import { useTranslation } from 'react-i18next';
 import { CaptionFeed } from '../caption/follow.ts';
 import { useNavigation } from '../client/navigation.ts';
-import type { Panel } from '../client/navigation.ts';
+import type { View } from '../client/navigation.ts';
 import { Spinner } from '../ui/index.ts';
 import { Boundary } from './boundary.tsx';
 import { ConnectionBanner } from './connection-banner.tsx';
@@ -15,13 +15,15 @@ import { ShortcutsDialog } from './shortcuts-dialog.tsx';
 import { StatusBar } from './status-bar.tsx';
 import { useShellShortcuts } from './use-shell-shortcuts.ts';
 
-const panelViews: Record<Panel, ComponentType> = {
+const panelViews: Record<View, ComponentType> = {
   chat: lazy(() => import('../chat/panel.tsx')),
   caption: lazy(() => import('../caption/panel.tsx')),
   audio: lazy(() => import('../audio/panel.tsx')),
   models: lazy(() => import('../models/panel.tsx')),
   jobs: lazy(() => import('../jobs/panel.tsx')),
   settings: lazy(() => import('../settings/panel.tsx')),
+  welcome: lazy(() => import('../welcome/page.tsx')),
+  weights: lazy(() => import('../welcome/weights-page.tsx')),
 };
 
 function Waiting(): ReactElement {
@@ -39,7 +41,7 @@ export function Shell(): ReactElement {
   const [isPaletteOpen, setPaletteOpen] = useState(false);
   const [isHelpOpen, setHelpOpen] = useState(false);
   useShellShortcuts({ openPalette: () => setPaletteOpen(true), openHelp: () => setHelpOpen(true) });
-  const View = panelViews[panel];
+  const Open = panelViews[panel];
   return (
     <div className="flex h-full flex-col">
       <a
@@ -63,7 +65,7 @@ export function Shell(): ReactElement {
         >
           <Boundary key={panel}>
             <Suspense fallback={<Waiting />}>
-              <View />
+              <Open />
             </Suspense>
           </Boundary>
         </main>

@@ -77,3 +77,44 @@ describe('lutra eval logits', () => {
     expect(stderr).toContain(why);
   });
 });
+
+describe('lutra eval chat', () => {
+  const model = join(repository, 'tests/golden/trained');
+  const ask = async (lines: string, out: string): Promise<Awaited<ReturnType<typeof runLutra>>> => {
+    await writeFile(at('questions.jsonl'), lines);
+    const files = ['--questions', at('questions.jsonl'), '--out', at(out)];
+    return runLutra([
+      'eval',
+      'chat',
+      '--model',
+      model,
+      ...files,
+      '--max-tokens',
+      '8',
+      '--threads',
+      '1',
+      '--data',
+      at('data'),
+    ]);
+  };
+
+  test('answers every turn of every conversation, the same each time, and hands other fields on', async () => {
+    const lines = '{"turns":["What is a token?","And a table?"],"key":7}\n\n{"turns":["Why?"],"system":"Be brief."}\n';
+    for (const out of ['answers.jsonl', 'again.jsonl']) {
+      expect(await ask(lines, out)).toMatchObject({ code: 0, stderr: '' });
+    }
+    const written = (await readFile(at('answers.jsonl'), 'utf8')).trim().split('\n');
+    const [first, second] = written.map((line) => JSON.parse(line) as { answers: string[]; key?: number });
+    expect(first).toMatchObject({ key: 7, turns: ['What is a token?', 'And a table?'] });
+    expect([first?.answers.length, second?.answers.length]).toEqual([2, 1]);
+    expect(first?.answers.every((answer) => answer.length > 0)).toBe(true);
+    expect(await readFile(at('again.jsonl'), 'utf8')).toBe(await readFile(at('answers.jsonl'), 'utf8'));
+  });
+
+  test('names the line that is no conversation, and a file without any', async () => {
+    const broken = await ask('{"turns":["Fine."]}\n{"turns":[]}\n', 'none.jsonl');
+    expect(broken).toMatchObject({ code: 1 });
+    expect(broken.stderr).toContain('Line 2 of');
+    expect((await ask('\n', 'none.jsonl')).code).toBe(2);
+  });
+});

@@ -3,6 +3,8 @@ import { strings as captionEn } from '../../renderer/caption/strings.en.ts';
 import { strings as captionZh } from '../../renderer/caption/strings.zh-CN.ts';
 import { strings as chatEn } from '../../renderer/chat/strings.en.ts';
 import { strings as chatZh } from '../../renderer/chat/strings.zh-CN.ts';
+import { strings as welcomeEn } from '../../renderer/welcome/strings.en.ts';
+import { strings as welcomeZh } from '../../renderer/welcome/strings.zh-CN.ts';
 import { en } from '../../renderer/i18n/en.ts';
 import { errorText } from '../../renderer/i18n/errors.ts';
 import { formatBytes, formatSpeed, formatTimeLeft } from '../../renderer/i18n/format.ts';
@@ -26,6 +28,7 @@ describe('the words', () => {
     ['studio', en, zhCN],
     ['caption', captionEn, captionZh],
     ['chat', chatEn, chatZh],
+    ['welcome', welcomeEn, welcomeZh],
   ] as const)('of %s fill in the same places in both languages', (_name, english, chinese) => {
     const other = new Map(flat(chinese));
     for (const [key, text] of flat(english)) {

@@ -8,6 +8,7 @@ import { chosenDataFolder, serveStudio } from '../serve.ts';
 import { chat } from './chat.ts';
 import { doctor } from './doctor.ts';
 import { audio } from './audio.ts';
+import { evaluateChat } from './evaluate-chat.ts';
 import { evaluateAudio, evaluateLogits, evaluatePerplexity } from './evaluate.ts';
 import { addModels, listModels } from './models.ts';
 import { quantize } from './quantize.ts';
@@ -182,6 +183,21 @@ function buildProgram(entryFolder: string): Command {
     .action((options: GlobalOptions & EvaluateArguments) => evaluateLogits(contextOf(options), options));
 
   evaluate
+    .command('chat')
+    .description('ask every conversation of a file, turn by turn')
+    .requiredOption('--model <model>', 'a path, or the name or id of a known model')
+    .requiredOption('--questions <file>', 'a .jsonl file; each line has "turns", and may have "system"')
+    .requiredOption('--out <file>', 'the .jsonl file to write: the same lines with "answers" and "stopReasons"')
+    .option('--temperature <t>', 'how freely it picks: 0 is the likeliest token', real(0, 5), 0)
+    .option('--repeat-penalty <x>', '1 switches it off', real(0.5, 2), 1)
+    .option('--max-tokens <n>', 'of each answer', whole(1, 1_000_000), 512)
+    .option('--seed <n>', 'the same seed gives the same answers', whole(0, 0xffff_ffff), 0)
+    .option('--threads <n>', 'of the CPU; otherwise as set', whole(1, 512))
+    .addOption(json())
+    .addOption(data())
+    .action((options: GlobalOptions & EvaluateChatArguments) => evaluateChat(contextOf(options), options));
+
+  evaluate
     .command('perplexity')
     .description('how surprised a model is by a text: lower is better')
     .requiredOption('--model <model>', 'a Hugging Face folder, or the name or id of a known model')
@@ -278,6 +294,17 @@ export interface EvaluateAudioArguments {
   readonly sampler?: string;
   readonly cfg: number;
   readonly weights: 'f32' | 'bf16' | 'q8' | 'lut4';
+}
+
+export interface EvaluateChatArguments {
+  readonly model: string;
+  readonly questions: string;
+  readonly out: string;
+  readonly temperature: number;
+  readonly repeatPenalty: number;
+  readonly maxTokens: number;
+  readonly seed: number;
+  readonly threads?: number;
 }
 
 export interface PerplexityArguments {

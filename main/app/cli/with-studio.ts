@@ -1,4 +1,5 @@
 /** Opens the studio for one command and closes it, whatever happens. */
+import { builtFolders } from '../folders.ts';
 import type { Studio } from '../../studio.ts';
 import { createStudio } from '../../studio.ts';
 import { headlessHost } from '../serve.ts';
@@ -8,8 +9,13 @@ export async function withStudio<Result>(
   { entryFolder, dataFolder }: CommandContext,
   use: (studio: Studio) => Promise<Result> | Result,
 ): Promise<Result> {
-  const studio = await createStudio({ host: headlessHost(entryFolder), dataFolder });
+  const studio = await createStudio({
+    host: headlessHost(entryFolder),
+    dataFolder,
+    demosFolder: builtFolders(entryFolder).demos,
+  });
   try {
+    await studio.models.demosReady;
     return await use(studio);
   } finally {
     await studio.dispose();

@@ -14,9 +14,9 @@ import { handleProtocols, schemes } from './protocols.ts';
 import { partition } from './web-preferences.ts';
 import { createWindow, focusWindow } from './window.ts';
 
-const folders = builtFolders(import.meta.dirname);
-const dataFolder = defaultDataFolder();
 const { isPackaged } = app;
+const folders = builtFolders(import.meta.dirname, isPackaged ? process.resourcesPath : null);
+const dataFolder = defaultDataFolder();
 const page = pageAddress(isPackaged);
 
 app.enableSandbox();
@@ -37,7 +37,11 @@ if (app.requestSingleInstanceLock()) {
 } else app.quit();
 
 async function run(): Promise<void> {
-  const studio = await createStudio({ host: desktopHost(folders.engineEntry), dataFolder });
+  const studio = await createStudio({
+    host: desktopHost(folders.engineEntry),
+    dataFolder,
+    demosFolder: folders.demos,
+  });
   disposeBeforeQuit(studio);
   const own = session.fromPartition(partition);
   denyPermissions(own, page);

@@ -87,3 +87,21 @@ describe('an answer', () => {
     expect(show('```py\nprint(', true).querySelector('pre')?.textContent).toContain('print(');
   });
 });
+
+describe('a link to a panel', () => {
+  test('as the guide writes it leads there, and nowhere else', () => {
+    const shown = show('Open [Audio](lutra:audio) or [音频](lutra:audio).');
+    const [link] = shown.querySelectorAll('a');
+    expect(link?.getAttribute('href')).toBe('#/audio');
+    if (link !== undefined) fireEvent.click(link);
+    expect(window.location.hash).toBe('#/audio');
+    expect(shown.textContent).toBe('Open Audio or 音频.');
+  });
+
+  test.each(['[x](lutra:evil)', '[x](lutra:audio/../settings)', '[x](#/audio?q=1)', '[x](lutra:chat/some-id)'])(
+    'is none: %s',
+    (text) => {
+      expect(show(text).querySelector('a')).toBeNull();
+    },
+  );
+});

@@ -1,0 +1,65 @@
+"""What the guide knows: facts about the studio, read from facts/*.txt, and which wordings are kept out of training.
+
+A fact has one answer in English (`a`), often one in Chinese (`za`), the place where it is done (`w`, `zw`), and the
+wordings by which people ask for it, each of a kind: `what` (a thing to explain), `how` (something to do), `error`
+(a message), `ask` and `zh` (whole questions).
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+FOLDER = Path(__file__).parent / "facts"
+KINDS = ("what", "how", "error", "ask", "zh")
+
+
+@dataclass
+class Fact:
+    key: str
+    #: The file it stands in; facts of one file are near in subject.
+    subject: str
+    answer: str = ""
+    answer_zh: str = ""
+    where: str = ""
+    where_zh: str = ""
+    #: Facts that a "what about …?" leads between.
+    family: str = ""
+    #: Wordings by kind.
+    wordings: dict[str, list[str]] = field(default_factory=dict)
+
+
+def read_facts() -> list[Fact]:
+    """All facts, in the order of the files. Raises ValueError naming file and line where one is malformed."""
+    facts: list[Fact] = []
+    single = {"a": "answer", "za": "answer_zh", "w": "where", "zw": "where_zh", "family": "family"}
+    for path in sorted(FOLDER.glob("*.txt")):
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            line = line.strip()
+            if line == "" or line.startswith("#"):
+                continue
+            if line.startswith("["):
+                facts.append(Fact(key=line.strip("[]"), subject=path.stem))
+                continue
+            name, _, value = line.partition(": ")
+            if name in single:
+                setattr(facts[-1], single[name], value)
+            elif name in KINDS:
+                facts[-1].wordings.setdefault(name, []).extend(part.strip() for part in value.split(" | "))
+            else:
+                raise ValueError(f"{path.name}, line {number}: a field named {name!r} is not known")
+    keys = [fact.key for fact in facts]
+    if len(set(keys)) != len(keys):
+        raise ValueError("two facts have one key")
+    return facts
+
+
+def _rank(fact: Fact, kind: str, wording: str) -> str:
+    return hashlib.sha256(f"{fact.key}/{kind}/{wording}".encode()).hexdigest()
+
+
+def split_wordings(fact: Fact, kind: str) -> tuple[list[str], list[str]]:
+    """Wordings for training, and those held out: of four or more one, of eight or more two, chosen by a hash."""
+    wordings = fact.wordings.get(kind, [])
+    held_count = 2 if len(wordings) >= 8 else 1 if len(wordings) >= 4 else 0
+    held = set(sorted(wordings, key=lambda wording: _rank(fact, kind, wording))[:held_count])
+    return [wording for wording in wordings if wording not in held], [w for w in wordings if w in held]

@@ -1,0 +1,274 @@
+"""Trains the guide on the CPU until a given time, annealed to the end whatever the machine's speed.
+
+    python train.py --out FOLDER --until 00:10        # again with the same folder: goes on from the last checkpoint
+
+The model is a Llama (transformers' LlamaForCausalLM). Every number is in config.json. Conversations are made afresh
+for every batch, so that no epoch repeats; only answers (with the mark that ends them) are in the loss. Depth grows once:
+training begins with `first_layers`, and after `grow_at` of the time copies of them are put between, whose outputs begin at
+zero, so that the function stays what it was (as Net2Net, Chen et al. 2016). Progress is time, not steps: the rate warms
+up, then follows a cosine to zero at the end. Writes curve.json and, at the end, the folder `model` in float16.
+
+Written with torch 2.13, transformers 5.23, tokenizers 0.23.
+"""
+
+import argparse
+import copy
+import json
+import math
+import random
+import shutil
+import time
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+from torch.nn.functional import cross_entropy
+from transformers import LlamaConfig, LlamaForCausalLM
+
+import sums
+import talk
+import tokenizer as bpe
+from dialogues import SYSTEMS, Guide, Turn
+from facts import read_facts
+from wording import held_questions
+
+HERE = Path(__file__).parent
+
+
+def build(config: dict, layers: int, vocabulary: int, marks: dict[str, int]) -> LlamaForCausalLM:
+    return LlamaForCausalLM(LlamaConfig(
+        vocab_size=vocabulary,
+        hidden_size=config["hidden_size"],
+        intermediate_size=config["intermediate_size"],
+        num_hidden_layers=layers,
+        num_attention_heads=config["heads"],
+        num_key_value_heads=config["key_value_heads"],
+        head_dim=config["head_dim"],
+        max_position_embeddings=config["context"],
+        rope_parameters={"rope_type": "default", "rope_theta": config["rope_theta"]},
+        tie_word_embeddings=True,
+        rms_norm_eps=1e-5,
+        initializer_range=0.02,
+        bos_token_id=marks[bpe.BEGIN],
+        eos_token_id=marks[bpe.END],
+        pad_token_id=marks[bpe.END],
+    ))
+
+
+def grow(model: LlamaForCausalLM, config: dict, vocabulary: int, marks: dict[str, int]) -> tuple[LlamaForCausalLM, dict]:
+    """The model with all its layers, and for each of its old parameters' names the name that it now has."""
+    old = model.model.layers
+    grown = build(config, config["layers"], vocabulary, marks)
+    # Old layer i goes to place[i]; each new layer is a copy of the old one before it.
+    place = [i * config["layers"] // len(old) for i in range(len(old))]
+    names: dict[str, str] = {}
+    with torch.no_grad():
+        for at in range(config["layers"]):
+            source = max(i for i in range(len(old)) if place[i] <= at)
+            grown.model.layers[at].load_state_dict(old[source].state_dict())
+            if at not in place:
+                grown.model.layers[at].self_attn.o_proj.weight.zero_()
+                grown.model.layers[at].mlp.down_proj.weight.zero_()
+        grown.model.embed_tokens.load_state_dict(model.model.embed_tokens.state_dict())
+        grown.model.norm.load_state_dict(model.model.norm.state_dict())
+    for name, _ in model.named_parameters():
+        parts = name.split(".")
+        if "layers" in parts:
+            number = parts.index("layers") + 1
+            parts[number] = str(place[int(parts[number])])
+        names[name] = ".".join(parts)
+    return grown, names
+
+
+class Batches:
+    """Packs conversations of similar length: (tokens, targets), targets -100 where nothing is learned."""
+
+    def __init__(self, config: dict, tokenizer: Tokenizer, rng: random.Random):
+        self.config, self.tokenizer, self.rng = config, tokenizer, rng
+        self.guide = Guide(read_facts())
+        self.mark = {mark: tokenizer.token_to_id(mark) for mark in bpe.MARKS}
+        self.waiting: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def encode(self, turns: list[Turn], system: str | None = None) -> tuple[list[int], list[int]]:
+        tokens, targets = [self.mark[bpe.BEGIN]], []
+
+        def put(mark: str, text: str, learned: bool) -> None:
+            body = [*self.tokenizer.encode(text).ids, self.mark[bpe.END]]
+            tokens.extend([self.mark[mark], *body])
+            # A target stands where the token before it is read: the role's mark is never one, its text and end may be.
+            targets.extend([-100, *(body if learned else [-100] * len(body))])
+
+        if system is not None:
+            put(bpe.SYSTEM, system, False)
+        for asked, answer in turns:
+            put(bpe.USER, asked, False)
+            put(bpe.ASSISTANT, answer, True)
+        return tokens[:-1], targets
+
+    def collate(self, rows: list[tuple[list[int], list[int]]]) -> tuple[torch.Tensor, torch.Tensor]:
+        longest = max(len(tokens) for tokens, _ in rows)
+        tokens = torch.full((len(rows), longest), self.mark[bpe.END])
+        targets = torch.full((len(rows), longest), -100)
+        for at, (row, aims) in enumerate(rows):
+            tokens[at, : len(row)] = torch.tensor(row)
+            targets[at, : len(aims)] = torch.tensor(aims)
+        return tokens, targets
+
+    def next(self) -> tuple[torch.Tensor, torch.Tensor]:
+        if not self.waiting:
+            rows = []
+            for _ in range(self.config["pool_conversations"]):
+                system = self.rng.choice(SYSTEMS) if self.rng.random() < self.config["system_prompt_share"] else None
+                rows.append(self.encode(self.guide.conversation(self.rng), system))
+            rows.sort(key=lambda row: len(row[0]))
+            batch: list[tuple[list[int], list[int]]] = []
+            for row in rows:
+                if batch and len(row[0]) * (len(batch) + 1) > self.config["batch_tokens"]:
+                    self.waiting.append(self.collate(batch))
+                    batch = []
+                batch.append(row)
+            self.waiting.append(self.collate(batch))
+            self.rng.shuffle(self.waiting)
+        return self.waiting.pop()
+
+
+def answer_loss(model: LlamaForCausalLM, tokens: torch.Tensor, targets: torch.Tensor, reduction: str = "mean"):
+    """Loss over the answers' tokens, and for each of those whether it would have been chosen."""
+    hidden = model.model(input_ids=tokens, use_cache=False).last_hidden_state
+    learned = targets != -100
+    logits = model.lm_head(hidden[learned])
+    return cross_entropy(logits, targets[learned], reduction=reduction), logits.argmax(-1) == targets[learned]
+
+
+def held_out(batches: Batches) -> dict[str, list[tuple[list[int], list[int]]]]:
+    """A small sample for the curve; the figures of the card come from evaluate_guide.py."""
+    rng = random.Random(1)
+    guide = [(asked, fact.answer_zh if any("一" <= c <= "鿿" for c in asked) else fact.answer)
+             for fact in batches.guide.facts for _, asked in held_questions(fact)]
+    pairs = []
+    while len(pairs) < 40:
+        operation = rng.choice(["+", "-"])
+        a, b = rng.randrange(100), rng.randrange(100)
+        if sums.is_held(a, b, operation):
+            pairs.append((f"What is {a} {operation} {b}?", sums.work(a, b, operation)))
+    beyond = [(asked, talk.REFUSAL) for asked in talk.HELD_BEYOND]
+    return {
+        "guide": [batches.encode([turn]) for turn in rng.sample(guide, 100)],
+        "sums": [batches.encode([turn]) for turn in pairs],
+        "beyond": [batches.encode([turn]) for turn in beyond],
+    }
+
+
+@torch.no_grad()
+def measure(model: LlamaForCausalLM, batches: Batches, held: dict) -> dict[str, float]:
+    """Per kind the share of answers whose every token is the model's first choice: what greedy decoding would give."""
+    model.eval()
+    found: dict[str, float] = {}
+    for kind, rows in held.items():
+        right = 0
+        for at in range(0, len(rows), 20):
+            tokens, targets = batches.collate(rows[at : at + 20])
+            _, hits = answer_loss(model, tokens, targets)
+            for part in hits.split((targets != -100).sum(1).tolist()):
+                right += bool(part.all())
+        found[kind] = round(right / len(rows), 4)
+    model.train()
+    return found
+
+
+def optimizer_of(model: LlamaForCausalLM, config: dict) -> torch.optim.AdamW:
+    matrices = [p for p in model.parameters() if p.dim() > 1]
+    others = [p for p in model.parameters() if p.dim() <= 1]
+    groups = [{"params": matrices, "weight_decay": config["weight_decay"]}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=0.0, betas=tuple(config["adam_betas"]), fused=True)
+
+
+def end_time(text: str) -> float:
+    """Today's or tomorrow's HH:MM, whichever comes next, as seconds since the epoch."""
+    hour, minute = map(int, text.split(":"))
+    end = datetime.now().replace(hour=hour, minute=minute, second=0)
+    return (end if end > datetime.now() else end + timedelta(days=1)).timestamp()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--until", required=True, help="HH:MM")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--start", type=Path, help="a run whose tokenizer and weights this one begins with")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    config = json.loads((HERE / "config.json").read_text(encoding="utf-8"))
+    out: Path = arguments.out
+    out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(config["seed"])
+
+    tokenizer_file = out / "model" / "tokenizer.json"
+    if arguments.start and not tokenizer_file.exists():
+        shutil.copytree(arguments.start / "model", out / "model")
+    if not tokenizer_file.exists():
+        bpe.save(bpe.train(config["vocabulary"], config["seed"]), out / "model")
+    tokenizer = Tokenizer.from_file(str(tokenizer_file))
+    vocabulary = tokenizer.get_vocab_size()
+    checkpoint = out / "checkpoint.pt"
+    state = torch.load(checkpoint, weights_only=False) if checkpoint.exists() else None
+    batches = Batches(config, tokenizer, random.Random(config["seed"] + (state["step"] if state else 0)))
+    held = held_out(batches)
+    model = build(config, state["layers"] if state else config["first_layers"], vocabulary, batches.mark)
+    optimizer = optimizer_of(model, config)
+    step, before, curve, seen = 0, 0.0, [], 0
+    if arguments.start and not state:
+        model.load_state_dict(torch.load(arguments.start / "checkpoint.pt", weights_only=False)["model"])
+    if state:
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        step, before, curve, seen = state["step"], state["seconds"], state["curve"], state["tokens"]
+
+    start, end = time.time(), end_time(arguments.until)
+    whole = before + end - start
+    smoothed, last_save, last_measure = None, start, start - 1e9
+    while (progress := (before + time.time() - start) / whole) < 1:
+        if len(model.model.layers) < config["layers"] and progress >= config["grow_at"]:
+            grown, names = grow(model, config, vocabulary, batches.mark)
+            kept = {names[name]: optimizer.state[p] for name, p in model.named_parameters()}
+            model, optimizer = grown, optimizer_of(grown, config)
+            for name, p in model.named_parameters():
+                if name in kept:
+                    optimizer.state[p] = copy.copy(kept[name])
+        rate = config["learning_rate"] * min(1, (step + 1) / config["warmup_steps"]) * (1 + math.cos(math.pi * progress)) / 2
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        tokens, targets = batches.next()
+        loss, _ = answer_loss(model, tokens, targets)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), config["clip_norm"])
+        optimizer.step()
+        step, seen = step + 1, seen + tokens.numel()
+        smoothed = loss.item() if smoothed is None else 0.97 * smoothed + 0.03 * loss.item()
+        now = time.time()
+        if now - last_measure > 180 or step % 25 == 0:
+            entry = {"step": step, "seconds": round(before + now - start), "tokens": seen, "layers": len(model.model.layers),
+                     "rate": round(rate, 6), "loss": round(smoothed, 4)}
+            if now - last_measure > 180:
+                entry |= measure(model, batches, held)
+                last_measure = now
+            curve.append(entry)
+            print(json.dumps(entry), flush=True)
+            (out / "curve.json").write_text(json.dumps(curve, indent=0) + "\n", encoding="utf-8")
+        if now - last_save > 240:
+            torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "layers": len(model.model.layers),
+                        "step": step, "seconds": before + now - start, "tokens": seen, "curve": curve}, out / "partial.pt")
+            (out / "partial.pt").replace(checkpoint)
+            last_save = now
+
+    final = {"step": step, "seconds": round(whole), "tokens": seen, **measure(model, batches, held)}
+    curve.append(final)
+    print(json.dumps(final), flush=True)
+    (out / "curve.json").write_text(json.dumps(curve, indent=0) + "\n", encoding="utf-8")
+    model.to(torch.float16).save_pretrained(out / "model")
+
+
+if __name__ == "__main__":
+    main()
