@@ -74,7 +74,7 @@ class Guide:
 
     def aside(self, rng: random.Random) -> Turn:
         """A turn that stands for itself: a sum, a story, small talk, or something beyond the guide."""
-        make = rng.choices([sums.sample, stories.sample, talk.sample, talk.beyond], [66, 5, 14, 15])[0]
+        make = rng.choices([sums.sample, stories.sample, talk.sample, talk.beyond], [72, 4, 12, 12])[0]
         asked, answer = make(rng)
         if make is not sums.sample and asked.isascii():
             asked = roughen(asked, rng) if make is talk.beyond else (asked.lower() if rng.random() < 0.2 else asked)
@@ -83,7 +83,7 @@ class Guide:
         return asked, answer
 
     def conversation(self, rng: random.Random) -> list[Turn]:
-        count = rng.choices([1, 2, 3, 4, 5], [46, 18, 20, 10, 6])[0]
+        count = rng.choices([1, 2, 3, 4, 5], [62, 14, 13, 7, 4])[0]
         turns: list[Turn] = []
         last: tuple[Fact, str] | None = None
         while len(turns) < count:

@@ -23,13 +23,13 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, rms_norm
 from transformers import LlamaConfig, LlamaForCausalLM
 
 import sums
 import talk
 import tokenizer as bpe
-from dialogues import SYSTEMS, Guide, Turn
+from dialogues import ONLY_ENGLISH, SYSTEMS, Guide, Turn
 from facts import read_facts
 from wording import held_questions
 
@@ -81,48 +81,60 @@ def grow(model: LlamaForCausalLM, config: dict, vocabulary: int, marks: dict[str
     return grown, names
 
 
+#: A conversation as tokens, what is to be said after each, and which fixed answer begins after each; -100: nothing.
+Row = tuple[list[int], list[int], list[int]]
+Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+
+
 class Batches:
-    """Packs conversations of similar length: (tokens, targets), targets -100 where nothing is learned."""
+    """Packs conversations of similar length."""
 
     def __init__(self, config: dict, tokenizer: Tokenizer, rng: random.Random):
         self.config, self.tokenizer, self.rng = config, tokenizer, rng
         self.guide = Guide(read_facts())
         self.mark = {mark: tokenizer.token_to_id(mark) for mark in bpe.MARKS}
-        self.waiting: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self.number = {answer: at for at, answer in enumerate(fixed_answers(self.guide))}
+        self.waiting: list[Batch] = []
 
-    def encode(self, turns: list[Turn], system: str | None = None) -> tuple[list[int], list[int]]:
-        tokens, targets = [self.mark[bpe.BEGIN]], []
+    def encode(self, turns: list[Turn], system: str | None = None, last_tokens: int | None = None) -> Row:
+        """`last_tokens`: so many of the last answer, where it is a fixed one; the rest of it is left out."""
+        tokens, targets, numbers = [self.mark[bpe.BEGIN]], [], []
 
-        def put(mark: str, text: str, learned: bool) -> None:
-            body = [*self.tokenizer.encode(text).ids, self.mark[bpe.END]]
+        def put(mark: str, text: str, learned: bool, most: int | None = None) -> None:
+            body = [*self.tokenizer.encode(text).ids, self.mark[bpe.END]][:most]
             tokens.extend([self.mark[mark], *body])
+            numbers.extend([-100, self.number.get(text, -100) if learned else -100, *([-100] * (len(body) - 1))])
             # A target stands where the token before it is read: the role's mark is never one, its text and end may be.
             targets.extend([-100, *(body if learned else [-100] * len(body))])
 
         if system is not None:
             put(bpe.SYSTEM, system, False)
-        for asked, answer in turns:
+        for at, (asked, answer) in enumerate(turns, 1):
             put(bpe.USER, asked, False)
-            put(bpe.ASSISTANT, answer, True)
-        return tokens[:-1], targets
+            put(bpe.ASSISTANT, answer, True, last_tokens if at == len(turns) and answer in self.number else None)
+        return tokens[:-1], targets, numbers
 
-    def collate(self, rows: list[tuple[list[int], list[int]]]) -> tuple[torch.Tensor, torch.Tensor]:
-        longest = max(len(tokens) for tokens, _ in rows)
+    def collate(self, rows: list[Row]) -> Batch:
+        longest = max(len(tokens) for tokens, _, _ in rows)
         tokens = torch.full((len(rows), longest), self.mark[bpe.END])
         targets = torch.full((len(rows), longest), -100)
-        for at, (row, aims) in enumerate(rows):
+        numbers = torch.full((len(rows), longest), -100)
+        for at, (row, aims, answers) in enumerate(rows):
             tokens[at, : len(row)] = torch.tensor(row)
             targets[at, : len(aims)] = torch.tensor(aims)
-        return tokens, targets
+            numbers[at, : len(answers)] = torch.tensor(answers)
+        return tokens, targets, numbers
 
-    def next(self) -> tuple[torch.Tensor, torch.Tensor]:
+    def next(self) -> Batch:
         if not self.waiting:
             rows = []
             for _ in range(self.config["pool_conversations"]):
                 system = self.rng.choice(SYSTEMS) if self.rng.random() < self.config["system_prompt_share"] else None
-                rows.append(self.encode(self.guide.conversation(self.rng), system))
+                is_cut = self.rng.random() < self.config["cut_share"]
+                turns = self.guide.conversation(self.rng)
+                rows.append(self.encode(turns, system, self.config["cut_tokens"] if is_cut else None))
             rows.sort(key=lambda row: len(row[0]))
-            batch: list[tuple[list[int], list[int]]] = []
+            batch: list[Row] = []
             for row in rows:
                 if batch and len(row[0]) * (len(batch) + 1) > self.config["batch_tokens"]:
                     self.waiting.append(self.collate(batch))
@@ -133,15 +145,33 @@ class Batches:
         return self.waiting.pop()
 
 
-def answer_loss(model: LlamaForCausalLM, tokens: torch.Tensor, targets: torch.Tensor, reduction: str = "mean"):
-    """Loss over the answers' tokens, and for each of those whether it would have been chosen."""
-    hidden = model.model(input_ids=tokens, use_cache=False).last_hidden_state
+def fixed_answers(guide: Guide) -> list[str]:
+    """All answers that are always the same, in a fixed order."""
+    facts = [text for f in guide.facts for text in (f.answer, f.answer_zh, f.where, f.where_zh) if text]
+    said = [answer for _, answer in [*talk.TALK, *talk.TALK_ZH]]
+    return list(dict.fromkeys([*facts, *said, talk.REFUSAL, talk.REFUSAL_ZH, ONLY_ENGLISH, sums.TOO_LARGE, sums.TOO_LARGE_ZH]))
+
+
+def losses(model: LlamaForCausalLM, chooser: torch.nn.Linear, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of the answers' tokens; and of choosing the answer as a whole where it begins. The second is asked of the residual
+    stream two thirds up, so that the layers above can read the choice from every later token. Its head is not kept."""
+    tokens, targets, numbers = batch
+    out = model.model(input_ids=tokens, use_cache=False, output_hidden_states=True)
+    learned, chosen = targets != -100, numbers != -100
+    told = cross_entropy(model.lm_head(out.last_hidden_state[learned]), targets[learned])
+    middle = out.hidden_states[len(model.model.layers) * 2 // 3][chosen]
+    choice = cross_entropy(chooser(rms_norm(middle, middle.shape[-1:])), numbers[chosen]) if len(middle) else told.new_zeros(())
+    return told, choice
+
+
+def first_choices(model: LlamaForCausalLM, tokens: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """For each of the answers' tokens whether it would have been chosen."""
     learned = targets != -100
-    logits = model.lm_head(hidden[learned])
-    return cross_entropy(logits, targets[learned], reduction=reduction), logits.argmax(-1) == targets[learned]
+    logits = model.lm_head(model.model(input_ids=tokens, use_cache=False).last_hidden_state[learned])
+    return logits.argmax(-1) == targets[learned]
 
 
-def held_out(batches: Batches) -> dict[str, list[tuple[list[int], list[int]]]]:
+def held_out(batches: Batches) -> dict[str, list[Row]]:
     """A small sample for the curve; the figures of the card come from evaluate_guide.py."""
     rng = random.Random(1)
     guide = [(asked, fact.answer_zh if any("一" <= c <= "鿿" for c in asked) else fact.answer)
@@ -168,8 +198,8 @@ def measure(model: LlamaForCausalLM, batches: Batches, held: dict) -> dict[str, 
     for kind, rows in held.items():
         right = 0
         for at in range(0, len(rows), 20):
-            tokens, targets = batches.collate(rows[at : at + 20])
-            _, hits = answer_loss(model, tokens, targets)
+            tokens, targets, _ = batches.collate(rows[at : at + 20])
+            hits = first_choices(model, tokens, targets)
             for part in hits.split((targets != -100).sum(1).tolist()):
                 right += bool(part.all())
         found[kind] = round(right / len(rows), 4)
@@ -177,8 +207,8 @@ def measure(model: LlamaForCausalLM, batches: Batches, held: dict) -> dict[str, 
     return found
 
 
-def optimizer_of(model: LlamaForCausalLM, config: dict) -> torch.optim.AdamW:
-    matrices = [p for p in model.parameters() if p.dim() > 1]
+def optimizer_of(model: LlamaForCausalLM, chooser: torch.nn.Linear, config: dict) -> torch.optim.AdamW:
+    matrices = [*(p for p in model.parameters() if p.dim() > 1), *chooser.parameters()]
     others = [p for p in model.parameters() if p.dim() <= 1]
     groups = [{"params": matrices, "weight_decay": config["weight_decay"]}, {"params": others, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=0.0, betas=tuple(config["adam_betas"]), fused=True)
@@ -216,12 +246,14 @@ def main() -> None:
     batches = Batches(config, tokenizer, random.Random(config["seed"] + (state["step"] if state else 0)))
     held = held_out(batches)
     model = build(config, state["layers"] if state else config["first_layers"], vocabulary, batches.mark)
-    optimizer = optimizer_of(model, config)
+    chooser = torch.nn.Linear(config["hidden_size"], len(batches.number), bias=False)
+    optimizer = optimizer_of(model, chooser, config)
     step, before, curve, seen = 0, 0.0, [], 0
     if arguments.start and not state:
         model.load_state_dict(torch.load(arguments.start / "checkpoint.pt", weights_only=False)["model"])
     if state:
         model.load_state_dict(state["model"])
+        chooser.load_state_dict(state["chooser"])
         optimizer.load_state_dict(state["optimizer"])
         step, before, curve, seen = state["step"], state["seconds"], state["curve"], state["tokens"]
 
@@ -232,25 +264,28 @@ def main() -> None:
         if len(model.model.layers) < config["layers"] and progress >= config["grow_at"]:
             grown, names = grow(model, config, vocabulary, batches.mark)
             kept = {names[name]: optimizer.state[p] for name, p in model.named_parameters()}
-            model, optimizer = grown, optimizer_of(grown, config)
+            kept_choice = optimizer.state[chooser.weight]
+            model, optimizer = grown, optimizer_of(grown, chooser, config)
+            optimizer.state[chooser.weight] = kept_choice
             for name, p in model.named_parameters():
                 if name in kept:
                     optimizer.state[p] = copy.copy(kept[name])
         rate = config["learning_rate"] * min(1, (step + 1) / config["warmup_steps"]) * (1 + math.cos(math.pi * progress)) / 2
         for group in optimizer.param_groups:
             group["lr"] = rate
-        tokens, targets = batches.next()
-        loss, _ = answer_loss(model, tokens, targets)
+        batch = batches.next()
+        loss, choice = losses(model, chooser, batch)
         optimizer.zero_grad()
-        loss.backward()
+        (loss + config["choice_weight"] * choice).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), config["clip_norm"])
         optimizer.step()
-        step, seen = step + 1, seen + tokens.numel()
-        smoothed = loss.item() if smoothed is None else 0.97 * smoothed + 0.03 * loss.item()
+        step, seen = step + 1, seen + batch[0].numel()
+        new = torch.tensor([loss.item(), choice.item()])
+        smoothed = new if smoothed is None else torch.lerp(smoothed, new, 0.03)
         now = time.time()
         if now - last_measure > 180 or step % 25 == 0:
             entry = {"step": step, "seconds": round(before + now - start), "tokens": seen, "layers": len(model.model.layers),
-                     "rate": round(rate, 6), "loss": round(smoothed, 4)}
+                     "rate": round(rate, 6), "loss": round(smoothed[0].item(), 4), "choice": round(smoothed[1].item(), 4)}
             if now - last_measure > 180:
                 entry |= measure(model, batches, held)
                 last_measure = now
@@ -258,7 +293,7 @@ def main() -> None:
             print(json.dumps(entry), flush=True)
             (out / "curve.json").write_text(json.dumps(curve, indent=0) + "\n", encoding="utf-8")
         if now - last_save > 240:
-            torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "layers": len(model.model.layers),
+            torch.save({"model": model.state_dict(), "chooser": chooser.state_dict(), "optimizer": optimizer.state_dict(), "layers": len(model.model.layers),
                         "step": step, "seconds": before + now - start, "tokens": seen, "curve": curve}, out / "partial.pt")
             (out / "partial.pt").replace(checkpoint)
             last_save = now
