@@ -15,6 +15,7 @@
 namespace lutra::cuda::emulate {
 
 Place place;
+bool runs_backwards = false;
 
 namespace {
 
@@ -173,7 +174,7 @@ void run_blocks(dim3 grid, dim3 block, std::size_t shared_bytes, const std::func
   for (unsigned z = 0; z < grid.z; ++z) {
     for (unsigned y = 0; y < grid.y; ++y) {
       for (unsigned x = 0; x < grid.x; ++x) {
-        place.block = {x, y, z};
+        place.block = runs_backwards ? dim3{grid.x - 1 - x, grid.y - 1 - y, grid.z - 1 - z} : dim3{x, y, z};
         // Nobody may count on what an earlier block left.
         std::fill(shared_memory.begin(), shared_memory.end(), std::uint8_t{0xFF});
         run_block(block);

@@ -24,7 +24,6 @@ using lutra::cuda::emulate::card;
 
 constexpr std::size_t alignment = 256;
 constexpr std::size_t plain_shared_bytes = std::size_t{48} << 10;
-constexpr int opted_in_shared_bytes = 99 << 10;  // of compute capability 8.6, the smallest of those we run on
 constexpr unsigned most_threads = 1024;
 constexpr unsigned most_blocks_across = 65535;
 
@@ -108,7 +107,7 @@ cudaError_t cudaGetDeviceCount(int* count) {
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   if (device < 0 || device >= card().devices) return cudaErrorInvalidValue;
   *properties = {"Emulated card", card().major, card().minor, card().multiprocessors,
-                 static_cast<std::size_t>(opted_in_shared_bytes)};
+                 static_cast<std::size_t>(card().shared_bytes)};
   return cudaSuccess;
 }
 
@@ -125,7 +124,7 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
       *value = card().minor;
       return cudaSuccess;
     case cudaDevAttrMaxSharedMemoryPerBlockOptin:
-      *value = opted_in_shared_bytes;
+      *value = card().shared_bytes;
       return cudaSuccess;
   }
   return cudaErrorInvalidValue;
@@ -235,7 +234,7 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t graph) {
 }
 
 cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute /*attribute*/, int value) {
-  if (value > opted_in_shared_bytes) return cudaErrorInvalidValue;
+  if (value > card().shared_bytes) return cudaErrorInvalidValue;
   const std::lock_guard lock(mutex);
   allowed_shared[kernel] = value;
   return cudaSuccess;

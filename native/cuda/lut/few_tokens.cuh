@@ -1,0 +1,280 @@
+#pragma once
+#include "lut/arguments.cuh"
+#include "lut/decode.cuh"
+#include "lut/inputs.cuh"
+#include "lut/share.h"
+
+namespace lutra::cuda::product {
+
+struct FewArguments {
+  Weight weight;
+  Inputs in;
+  Outputs out;
+  Exchange exchange;
+  std::int32_t row_warps = 1;
+  std::int32_t slices = 1;         // of the columns
+  std::int32_t slice_blocks = 0;   // column blocks of a slice; the last may have fewer
+  std::int32_t parts = 1;          // blocks that share the rows of a slice
+  std::int32_t most_partials = 0;  // sums of one group of rows that come together
+  bool whole_groups = false;       // parts begin at groups of rows
+};
+
+/// The scales of a lane in one block of the weight: of rows g and g + 8 of each tile, for either half of the columns.
+struct LaneScales {
+  uint4 halves[2];
+
+  __device__ float at(int half, int tile, int row) const {
+    const uint4& all = halves[half];
+    const std::uint32_t pair = tile == 0 ? all.x : tile == 1 ? all.y : tile == 2 ? all.z : all.w;
+    return widen_f16(static_cast<std::uint16_t>(row == 0 ? pair & 0xFFFFU : pair >> 16));
+  }
+};
+
+/// Up to 8 `token_tiles` tokens at a time. The weight streams from memory into registers and is read once; the inputs
+/// of a slice of columns stay in shared memory. Of a block's warps, `row_warps` take row blocks side by side, and the
+/// others share the columns of each. A step is one block of the weight for every warp. Blocks (parts, slices, token
+/// groups), flat.
+template <int bits, Scalar type, int token_tiles, Tables tables>
+__global__ void __launch_bounds__(FewShape<token_tiles>::threads) few_tokens(FewArguments a) {
+  using Shape = FewShape<token_tiles>;
+  unsigned char* const shared = dynamic_shared();
+  const int row_warps = a.row_warps;
+  unsigned char* const table = shared;
+  const int all_tables = table_bytes<bits, tables> * (tables == Tables::pairs ? 1 : row_warps);
+  auto* const slots = reinterpret_cast<float*>(shared + all_tables);
+  unsigned char* const notes = shared + all_tables + Shape::slots_bytes;
+  unsigned char* const inputs = notes + Shape::notes_bytes;
+  auto* const flag = reinterpret_cast<unsigned*>(notes);
+  auto* const scratch = reinterpret_cast<float*>(notes + 64);
+
+  const int lane = static_cast<int>(threadIdx.x % 32);
+  const int warp = static_cast<int>(threadIdx.x / 32);
+  const int column_warps = Shape::warps / row_warps;
+  const int warp_row = warp / column_warps;
+  const int warp_column = warp % column_warps;
+  const int part = static_cast<int>(blockIdx.x) % a.parts;
+  const int slice = static_cast<int>(blockIdx.x) / a.parts % a.slices;
+  const int token_group = static_cast<int>(blockIdx.x) / a.parts / a.slices;
+  const int first_token = token_group * Shape::tokens;
+  const int tokens = min(Shape::tokens, a.in.tokens - first_token);
+  const int first_block = slice * a.slice_blocks;
+  const int blocks = min(a.slice_blocks, a.weight.column_blocks - first_block);
+  const int groups = (a.weight.row_blocks + row_warps - 1) / row_warps;
+  const auto share_of = [&](int slice_blocks) {
+    return Share(slice_blocks, groups, column_warps, a.parts, a.whole_groups);
+  };
+  const Share share = share_of(blocks);
+  const int first_step = share.first_step(part);
+  const int last_step = share.first_step(part + 1);
+
+  // The weight runs ahead of the sums by `ahead` blocks. A run of steps in one group of rows is filled up to a multiple
+  // of that, so that each block's registers are known when this is compiled.
+  struct Cursor {
+    int group, step, begin, end;
+  };
+  const auto enter = [&](int step) {
+    Cursor cursor;
+    cursor.group = step / share.steps_of_group;
+    cursor.begin = step - cursor.group * share.steps_of_group;
+    cursor.step = cursor.begin;
+    cursor.end = min(share.steps_of_group, last_step - cursor.group * share.steps_of_group);
+    return cursor;
+  };
+  const auto is_here = [&](const Cursor& cursor) {
+    return cursor.step < cursor.end && cursor.step * column_warps + warp_column < blocks &&
+           cursor.group * row_warps + warp_row < a.weight.row_blocks;
+  };
+  uint4 codes[Shape::ahead][bits];
+  LaneScales scales[Shape::ahead];
+  const auto fetch = [&](Cursor& cursor, int j) {
+    if (cursor.group * share.steps_of_group + cursor.begin >= last_step) return;
+    if (is_here(cursor)) {
+      const int row_block = cursor.group * row_warps + warp_row;
+      const int column_block = first_block + cursor.step * column_warps + warp_column;
+      const uint4* source =
+          a.weight.codes + (std::int64_t{row_block} * a.weight.column_blocks + column_block) * (bits * 32) + lane;
+#pragma unroll
+      for (int i = 0; i < bits; ++i) codes[j][i] = load_stream(source + i * 32);
+      const std::int64_t scale_row = std::int64_t{row_block} * a.weight.scale_groups;
+      if (a.weight.scale_shift == 0) {
+#pragma unroll
+        for (int half = 0; half < 2; ++half)
+          scales[j].halves[half] = a.weight.scales[(scale_row + 2 * column_block + half) * 8 + lane / 4];
+      } else {
+        scales[j].halves[0] =
+            a.weight.scales[(scale_row + (column_block >> (a.weight.scale_shift - 1))) * 8 + lane / 4];
+      }
+    }
+    if (++cursor.step >= cursor.end && (cursor.step - cursor.begin) % Shape::ahead == 0)
+      cursor = enter(cursor.group * share.steps_of_group + cursor.end);
+  };
+
+  Cursor ahead = enter(first_step);
+#pragma unroll
+  for (int j = 0; j < Shape::ahead; ++j) fetch(ahead, j);
+  let_next_begin();
+  if constexpr (tables == Tables::pairs) spread_tables<bits, tables>(table, a.weight.tables, 0, 1, a.weight.row_blocks);
+  await_earlier_kernels();
+  const int input_stride = blocks * block_side * 2 + 16;  // rows begin in different banks
+  stage_inputs<type>(a.in, a.weight.columns, first_token, tokens, first_block, blocks, inputs, input_stride, scratch);
+  __syncthreads();
+
+  for (int step = first_step; step < last_step;) {
+    const Cursor run = enter(step);
+    if constexpr (tables == Tables::rows) {
+      spread_tables<bits, tables>(table, a.weight.tables, run.group * row_warps, row_warps, a.weight.row_blocks);
+      __syncthreads();
+    }
+    const unsigned char* const lane_table =
+        table + (tables == Tables::rows ? warp_row * table_bytes<bits, tables> : 0) + lane * 4;
+    float sums[block_tiles][token_tiles][4] = {};
+    for (Cursor now = run; now.step < now.end;) {
+#pragma unroll
+      for (int j = 0; j < Shape::ahead; ++j) {
+        if (is_here(now)) {
+          // b[t][k]: the inputs of 8 tokens and 16 columns
+          std::uint32_t b[token_tiles][block_tiles][2];
+          const int column = (now.step * column_warps + warp_column) * block_side;
+#pragma unroll
+          for (int t = 0; t < token_tiles; ++t) {
+#pragma unroll
+            for (int half = 0; half < 2; ++half) {
+              const int token = min(t * 8 + lane % 8, tokens - 1);  // columns of tokens that are not there are dropped
+              std::uint32_t tiles[4];
+              load_tiles(tiles, inputs + token * input_stride + (column + half * 32 + lane / 8 * 8) * 2);
+              b[t][2 * half][0] = tiles[0];
+              b[t][2 * half][1] = tiles[1];
+              b[t][2 * half + 1][0] = tiles[2];
+              b[t][2 * half + 1][1] = tiles[3];
+            }
+          }
+          std::uint32_t words[block_tiles * bits];
+#pragma unroll
+          for (int i = 0; i < bits; ++i) {
+            words[4 * i] = codes[j][i].x;
+            words[4 * i + 1] = codes[j][i].y;
+            words[4 * i + 2] = codes[j][i].z;
+            words[4 * i + 3] = codes[j][i].w;
+          }
+#pragma unroll
+          for (int tile = 0; tile < block_tiles; ++tile) {
+            std::uint32_t tile_words[bits];
+#pragma unroll
+            for (int i = 0; i < bits; ++i) tile_words[i] = words[tile * bits + i];
+            const unsigned char* const tile_table =
+                lane_table + (tables == Tables::rows ? tile * (copy_stride << bits) : 0);
+            float group_sums[token_tiles][4] = {};
+            const auto add = [&](int half) {
+#pragma unroll
+              for (int t = 0; t < token_tiles; ++t) {
+#pragma unroll
+                for (int i = 0; i < 4; ++i) {
+                  sums[tile][t][i] = fmaf(scales[j].at(half, tile, i / 2), group_sums[t][i], sums[tile][t][i]);
+                }
+              }
+            };
+#pragma unroll
+            for (int k = 0; k < block_tiles; ++k) {
+              std::uint32_t fragment[4];
+              decode<bits, tables>(fragment, tile_words, k, tile_table);
+#pragma unroll
+              for (int t = 0; t < token_tiles; ++t) multiply<type>(group_sums[t], fragment, b[t][k]);
+              if (k == 1 && a.weight.scale_shift == 0) {
+                add(0);
+#pragma unroll
+                for (int t = 0; t < token_tiles; ++t) {
+#pragma unroll
+                  for (int i = 0; i < 4; ++i) group_sums[t][i] = 0;
+                }
+              }
+            }
+            if (a.weight.scale_shift == 0) {
+              add(1);
+            } else {
+              add(0);
+            }
+          }
+        }
+        fetch(ahead, j);
+        ++now.step;
+      }
+    }
+    step = run.group * share.steps_of_group + run.end;
+
+    // The warps' sums come together, and those of other blocks where they hold parts of this group.
+    const bool is_whole = a.slices == 1 && run.begin == 0 && run.end == share.steps_of_group;
+    int partial = 0;
+    int partials = 1;
+    if (!is_whole) {
+      partial = part - share.first_part(run.group);
+      partials = share.parts_of(run.group);
+      if (a.slices > 1) {
+        const int full = share_of(a.slice_blocks).parts_of(run.group);
+        const int last_blocks = a.weight.column_blocks - (a.slices - 1) * a.slice_blocks;
+        partial += slice * full;
+        partials = (a.slices - 1) * full + share_of(last_blocks).parts_of(run.group);
+      }
+    }
+    const std::int64_t group_at = std::int64_t{token_group} * groups + run.group;
+    const int partial_words = row_warps * Shape::tokens * block_side;
+    float* const all_partials = a.exchange.partials + group_at * a.most_partials * partial_words;
+#pragma unroll
+    for (int first = 0; first < token_tiles; first += Shape::slot_tiles) {
+      float* const own = slots + warp * Shape::slot_words;
+#pragma unroll
+      for (int t = 0; t < Shape::slot_tiles; ++t) {
+#pragma unroll
+        for (int tile = 0; tile < block_tiles; ++tile) {
+#pragma unroll
+          for (int i = 0; i < 4; ++i) {
+            const int token = t * 8 + lane % 4 * 2 + i % 2;
+            own[token * Shape::slot_stride + tile * 16 + lane / 4 + i / 2 * 8] = sums[tile][first + t][i];
+          }
+        }
+      }
+      __syncthreads();
+      for (int item = static_cast<int>(threadIdx.x); item < row_warps * Shape::slot_tokens * 32;
+           item += Shape::threads) {
+        const int row = item % 32 / 8 * 16 + item % 8;
+        const int token = item / 32 % Shape::slot_tokens;
+        const int row_warp = item / 32 / Shape::slot_tokens;
+        const float* from = slots + row_warp * column_warps * Shape::slot_words + token * Shape::slot_stride + row;
+        float upper = 0;
+        float lower = 0;
+        for (int w = 0; w < column_warps; ++w) {
+          upper += from[w * Shape::slot_words];
+          lower += from[w * Shape::slot_words + 8];
+        }
+        const int token_of_group = first * 8 + token;
+        if (partials == 1) {
+          if (token_of_group < tokens) {
+            finish(a.out, first_token + token_of_group, (run.group * row_warps + row_warp) * block_side + row, upper,
+                   lower);
+          }
+        } else {
+          float* const to = all_partials + std::int64_t{partial} * partial_words +
+                            (row_warp * Shape::tokens + token_of_group) * block_side + row;
+          to[0] = upper;
+          to[8] = lower;
+        }
+      }
+      __syncthreads();
+    }
+    if (partials == 1 || !is_last(a.exchange.counters + group_at, partials, flag)) continue;
+    for (int item = static_cast<int>(threadIdx.x); item < row_warps * tokens * 32; item += Shape::threads) {
+      const int row = item % 32 / 8 * 16 + item % 8;
+      const int token = item / 32 % tokens;
+      const int row_warp = item / 32 / tokens;
+      const float* const from = all_partials + (row_warp * Shape::tokens + token) * block_side + row;
+      float upper = 0;
+      float lower = 0;
+      for (int p = 0; p < partials; ++p) {
+        upper += load_fresh(from + std::int64_t{p} * partial_words);
+        lower += load_fresh(from + std::int64_t{p} * partial_words + 8);
+      }
+      finish(a.out, first_token + token, (run.group * row_warps + row_warp) * block_side + row, upper, lower);
+    }
+  }
+}
+
+}  // namespace lutra::cuda::product

@@ -1,0 +1,81 @@
+#pragma once
+#include "lut/arguments.cuh"
+#include "lut/decode.cuh"
+
+namespace lutra::cuda::product {
+
+/// Eight inputs from `column` on as pairs of `type`; beyond the columns zeros.
+template <Scalar type>
+__device__ inline uint4 load_inputs(const Inputs& in, int token, int column, float factor) {
+  float values[8];
+  const std::int64_t at = token * in.stride + column;
+  if (in.is_f32) {
+    const auto* source = reinterpret_cast<const float4*>(static_cast<const float*>(in.x) + at);
+    const float4 low = source[0];
+    const float4 high = source[1];
+    const float all[8] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
+#pragma unroll
+    for (int i = 0; i < 8; ++i) values[i] = all[i];
+  } else {
+    const uint4 bits = *reinterpret_cast<const uint4*>(static_cast<const std::uint16_t*>(in.x) + at);
+    const std::uint32_t words[4] = {bits.x, bits.y, bits.z, bits.w};
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      values[2 * i] = widen<type>(static_cast<std::uint16_t>(words[i] & 0xFFFFU));
+      values[2 * i + 1] = widen<type>(static_cast<std::uint16_t>(words[i] >> 16));
+    }
+  }
+  if (in.norm != nullptr) {
+#pragma unroll
+    for (int i = 0; i < 8; ++i) values[i] = values[i] * factor * in.norm[column + i];
+  }
+  return {narrow_pair<type>(values[0], values[1]), narrow_pair<type>(values[2], values[3]),
+          narrow_pair<type>(values[4], values[5]), narrow_pair<type>(values[6], values[7])};
+}
+
+/// 1 / rms of a token's inputs, in every thread of the block. `scratch` has a word for each warp.
+__device__ inline float inverse_rms(const Inputs& in, int columns, int token, Scalar type, float* scratch) {
+  float sum = 0;
+  for (int column = static_cast<int>(threadIdx.x); column < columns; column += static_cast<int>(blockDim.x)) {
+    const float value = load_output(in.x, token * in.stride + column, in.is_f32 ? Scalar::f32 : type);
+    sum += value * value;
+  }
+  sum = warp_sum(sum);
+  if (threadIdx.x % 32 == 0) scratch[threadIdx.x / 32] = sum;
+  __syncthreads();
+  float total = 0;
+  for (unsigned warp = 0; warp < blockDim.x / 32; ++warp) total += scratch[warp];
+  __syncthreads();
+  return inverse_root(total / static_cast<float>(columns) + in.norm_eps);
+}
+
+/// Inputs of `tokens` tokens from `first_token` on, columns of `blocks` blocks from `first_block` on, to shared memory:
+/// (tokens, stride bytes). Waits for them, but not for the other threads.
+template <Scalar type>
+__device__ inline void stage_inputs(const Inputs& in, int columns, int first_token, int tokens, int first_block,
+                                    int blocks, unsigned char* target, int stride, float* scratch) {
+  const int pieces = blocks * (block_side / 8);
+  if (!in.is_f32 && in.norm == nullptr) {
+    for (int item = static_cast<int>(threadIdx.x); item < tokens * pieces; item += static_cast<int>(blockDim.x)) {
+      const int token = item / pieces;
+      const int column = first_block * block_side + item % pieces * 8;
+      const bool is_there = column < columns;
+      const auto* source = static_cast<const std::uint16_t*>(in.x) + (first_token + token) * in.stride;
+      copy_later(target + token * stride + item % pieces * 16, source + (is_there ? column : 0), is_there);
+    }
+    close_copies();
+    await_copies<0>();
+    return;
+  }
+  for (int token = 0; token < tokens; ++token) {
+    const float factor = in.norm != nullptr ? inverse_rms(in, columns, first_token + token, type, scratch) : 1.0F;
+    for (int piece = static_cast<int>(threadIdx.x); piece < pieces; piece += static_cast<int>(blockDim.x)) {
+      const int column = first_block * block_side + piece * 8;
+      uint4 value = {0, 0, 0, 0};
+      if (column < columns) value = load_inputs<type>(in, first_token + token, column, factor);
+      *reinterpret_cast<uint4*>(target + token * stride + piece * 16) = value;
+    }
+  }
+}
+
+}  // namespace lutra::cuda::product
