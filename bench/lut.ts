@@ -124,7 +124,7 @@ for (const bits of [4, 3, 2]) {
     if (!existsSync(join(source, 'config.json'))) await writeLutFolder(source, { shape: llama1b, bits, groupSize });
     const load = async (): Promise<TextModel> =>
       addon.loadTextModel(
-        { folder: source, threads, precision: 'fast', contextSize, cacheType: 'f16' },
+        { folder: source, threads, precision: 'fast', contextSize, cacheType: 'f16', device: 'cpu' },
         () => undefined,
       );
     const begun = performance.now();

@@ -13,8 +13,17 @@ export const deviceSchema = z.object({
   memoryFreeBytes: z.number().nonnegative(),
   /** Instruction sets or capabilities, e.g. `AVX512_VNNI`. */
   features: z.array(z.string()),
+  /** Whether our own engine runs language models from folders on it. */
+  runsFolders: z.boolean(),
 });
 export type Device = z.infer<typeof deviceSchema>;
+
+export const deviceMemorySchema = z.object({
+  name: z.string(),
+  freeBytes: z.number().nonnegative(),
+  totalBytes: z.number().nonnegative(),
+});
+export type DeviceMemory = z.infer<typeof deviceMemorySchema>;
 
 export const selfTestSchema = z.object({
   ok: z.boolean(),
@@ -52,6 +61,8 @@ export const engineStatusSchema = z.object({
       /** Which of our kernels it runs on, e.g. `4-bit avx512 int8`; null where another engine runs it. */
       kernel: z.string().nullable(),
       memoryBytes: z.number().nonnegative(),
+      /** Why it runs there and not on the graphics card, where that is so. */
+      note: z.string().optional(),
     })
     .nullable(),
   /** Resident memory of the engine process, and of the machine. */
@@ -59,6 +70,8 @@ export const engineStatusSchema = z.object({
     engineBytes: z.number().nonnegative(),
     machineFreeBytes: z.number().nonnegative(),
     machineTotalBytes: z.number().nonnegative(),
+    /** Of the graphics card that our engine would use; null where there is none. */
+    card: deviceMemorySchema.nullable(),
   }),
   /** Speed of the answer in the making, or of the last one; null before the first. */
   tokensPerSecond: z.number().nonnegative().nullable(),

@@ -24,6 +24,8 @@ export interface AddonLibraries {
   readonly backendFolder: string;
   /** Our own builds of the CPU module; the best that this machine can run is taken. */
   readonly cpuModules: readonly string[];
+  /** Our own kernels for NVIDIA, which need not be there; empty: not wanted. */
+  readonly cudaLibrary: string;
 }
 
 export const loadedSchema = z.object({
@@ -223,6 +225,8 @@ export interface TextModelOptions extends Pick<EvaluateOptions, 'folder' | 'thre
   /** The most tokens of a chat; no more than the model's own length. */
   readonly contextSize: number;
   readonly cacheType: 'f32' | 'f16' | 'q8';
+  /** `cuda`: the card with the most free memory, by our own kernels; fails where it cannot. */
+  readonly device: 'cpu' | 'cuda';
 }
 
 export interface GenerateOptions {
@@ -252,6 +256,8 @@ export interface TextModel {
   info(): {
     vocabSize: number;
     kernel: string;
+    /** `CPU`, or the card's name. */
+    device: string;
     weightBytes: number;
     cacheBytes: number;
     contextSize: number;
@@ -398,7 +404,13 @@ export async function librariesFolder(gpu: AddonGpu): Promise<string> {
   }
 }
 
-function findLibraries(folder: string, addonFolder: string): AddonLibraries {
+/** Where our own kernels for NVIDIA are built to. */
+function cudaLibraryPath(addonFolder: string): string {
+  const name = process.platform === 'win32' ? 'lutra-cuda.dll' : 'liblutra-cuda.so';
+  return process.env['LUTRA_CUDA_LIBRARY'] ?? join(addonFolder, name);
+}
+
+function findLibraries(folder: string, addonFolder: string, wantsCuda: boolean): AddonLibraries {
   const names = existsSync(folder) ? readdirSync(folder) : [];
   const find = (what: string, pattern: RegExp): string => {
     const name = names.find((candidate) => pattern.test(candidate));
@@ -418,6 +430,7 @@ function findLibraries(folder: string, addonFolder: string): AddonLibraries {
     cpuModules: readdirSync(addonFolder)
       .filter((name) => moduleName.test(name))
       .map((name) => join(addonFolder, name)),
+    cudaLibrary: wantsCuda ? cudaLibraryPath(addonFolder) : '',
   };
 }
 
@@ -425,10 +438,11 @@ function findLibraries(folder: string, addonFolder: string): AddonLibraries {
  * Loads the addon and, through it, ggml; once per process.
  * @param addonFolder where `lutra.node` and our CPU module are (`build/native/<platform>-<arch>`)
  * @param gpu the one that `getLlama` uses in this process
+ * @param wantsCuda whether our own kernels for NVIDIA are looked for
  * Throws `LutraError`: `engine-unavailable` (not built, or packages missing), `file-access` (a library does not load),
  * `not-supported` (another ggml version), `conflict` (another ggml is in this process).
  */
-export async function loadAddon(addonFolder: string, gpu: AddonGpu): Promise<Addon> {
+export async function loadAddon(addonFolder: string, gpu: AddonGpu, wantsCuda = false): Promise<Addon> {
   const folder = unpacked(addonFolder);
   const file = join(folder, 'lutra.node');
   if (!existsSync(file)) {
@@ -439,7 +453,7 @@ export async function loadAddon(addonFolder: string, gpu: AddonGpu): Promise<Add
       subject: file,
     });
   }
-  const libraries = findLibraries(await librariesFolder(gpu), folder);
+  const libraries = findLibraries(await librariesFolder(gpu), folder, wantsCuda);
   const binding = openBinding(file);
   const loaded = guarded(() => binding.load(libraries), loadedSchema);
   return {

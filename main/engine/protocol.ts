@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import { answerStageSchema, answerStatsSchema, samplerSchema } from '../../contract/chat.ts';
 import { bytesSchema, nothingSchema } from '../../contract/common.ts';
-import { engineReportSchema } from '../../contract/engine.ts';
+import { deviceMemorySchema, engineReportSchema } from '../../contract/engine.ts';
 import { errorDataSchema } from '../../contract/errors.ts';
 import { capabilitySchema, fitSchema, modelKindSchema } from '../../contract/models.ts';
 import { call, stream } from '../../contract/rpc/define.ts';
@@ -75,6 +75,8 @@ export const loadedModelSchema = z.object({
   kernel: z.string().nullable(),
   memoryBytes: z.number().nonnegative(),
   contextSize: z.number().int().positive(),
+  /** Why it runs there and not on the graphics card, where that is so. */
+  note: z.string().optional(),
 });
 
 export const quantizeRequestSchema = z.object({
@@ -186,7 +188,12 @@ export const engineProtocol = {
     report: call(nothingSchema, engineReportSchema),
     memory: call(
       nothingSchema,
-      z.object({ engineBytes: z.number().nonnegative(), loadedModel: loadedModelSchema.nullable() }),
+      z.object({
+        engineBytes: z.number().nonnegative(),
+        loadedModel: loadedModelSchema.nullable(),
+        /** Of the graphics card that our engine would use; null before it was looked for, and where there is none. */
+        card: deviceMemorySchema.nullable(),
+      }),
     ),
     unload: call(nothingSchema, nothingSchema),
   },

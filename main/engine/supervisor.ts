@@ -83,7 +83,7 @@ export class EngineSupervisor implements Engine {
       lastCrash: null,
       queueLength: 0,
       loadedModel: null,
-      memory: { engineBytes: 0, machineFreeBytes: freemem(), machineTotalBytes: totalmem() },
+      memory: { engineBytes: 0, machineFreeBytes: freemem(), machineTotalBytes: totalmem(), card: null },
       tokensPerSecond: null,
       report: null,
     };
@@ -417,17 +417,23 @@ export class EngineSupervisor implements Engine {
     const running = this.#running;
     const machine = { machineFreeBytes: freemem(), machineTotalBytes: totalmem() };
     if (running === null) {
-      this.#change({ memory: { engineBytes: 0, ...machine } });
+      this.#change({ memory: { engineBytes: 0, ...machine, card: null } });
       return;
     }
     try {
-      const { engineBytes, loadedModel } = await running.client.engine.memory({});
+      const { engineBytes, loadedModel, card } = await running.client.engine.memory({});
       if (this.#running !== running) return;
       const shown =
         loadedModel === null
           ? null
-          : (({ name, device, kernel, memoryBytes }) => ({ name, device, kernel, memoryBytes }))(loadedModel);
-      this.#change({ memory: { engineBytes, ...machine }, loadedModel: shown });
+          : (({ name, device, kernel, memoryBytes, note }) => ({
+              name,
+              device,
+              kernel,
+              memoryBytes,
+              ...(note === undefined ? {} : { note }),
+            }))(loadedModel);
+      this.#change({ memory: { engineBytes, ...machine, card }, loadedModel: shown });
       const minutes = this.#options.unloadAfterMinutes();
       const isIdle = minutes !== null && !this.#turns.isTaken && Date.now() - this.#lastUseAt > minutes * 60_000;
       if (loadedModel !== null && isIdle) await this.unload();

@@ -99,6 +99,8 @@ export const en = {
     model: 'Loaded model',
     engineMemory: 'Engine memory',
     machineMemory: 'Machine memory',
+    cardMemory: 'Memory of {{card}}',
+    onProcessor: 'Runs on the CPU',
     memoryFree: '{{free}} free of {{total}}',
     kernel: 'The kernel that the model runs on',
     speed: 'Speed of the last answer',

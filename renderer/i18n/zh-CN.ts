@@ -100,6 +100,8 @@ export const zhCN: SameShape<typeof en> = {
     model: '已加载的模型',
     engineMemory: '引擎内存',
     machineMemory: '机器内存',
+    cardMemory: '{{card}} 的显存',
+    onProcessor: '在 CPU 上运行',
     memoryFree: '可用 {{free}}，共 {{total}}',
     kernel: '模型所用的计算内核',
     speed: '上次回答的速度',

@@ -1,4 +1,4 @@
-import { Cpu, ListChecks, MemoryStick } from 'lucide-react';
+import { CircuitBoard, Cpu, ListChecks, MemoryStick } from 'lucide-react';
 import type { ReactElement } from 'react';
 import { useTranslation } from 'react-i18next';
 import type { EngineStatus } from '../../contract/engine.ts';
@@ -79,6 +79,18 @@ export function StatusBar(): ReactElement {
             {formatSpeed(status.tokensPerSecond)}
           </span>
         )}
+        {memory?.card == null ? null : (
+          <span
+            className="flex items-center gap-1.5 px-2 max-md:hidden"
+            title={t('status.cardMemory', { card: memory.card.name })}
+          >
+            <CircuitBoard aria-hidden className="size-3.5 text-faint" />
+            {t('status.memoryShort', {
+              used: formatBytes(memory.card.totalBytes - memory.card.freeBytes),
+              total: formatBytes(memory.card.totalBytes),
+            })}
+          </span>
+        )}
         {memory === undefined || memory.machineTotalBytes === 0 ? null : (
           <span className="flex items-center gap-1.5 px-2" title={t('status.machineMemory')}>
             <MemoryStick aria-hidden className="size-3.5 text-faint" />
@@ -128,6 +140,15 @@ function EngineDetails({ status }: { status: EngineStatus }): ReactElement {
             total: formatBytes(memory.machineTotalBytes),
           })}
         </Row>
+        {memory.card === null ? null : (
+          <Row label={t('status.cardMemory', { card: memory.card.name })}>
+            {t('status.memoryFree', {
+              free: formatBytes(memory.card.freeBytes),
+              total: formatBytes(memory.card.totalBytes),
+            })}
+          </Row>
+        )}
+        {loadedModel?.note === undefined ? null : <Row label={t('status.onProcessor')}>{loadedModel.note}</Row>}
         {status.tokensPerSecond === null ? null : (
           <Row label={t('status.speed')}>{formatSpeed(status.tokensPerSecond)}</Row>
         )}

@@ -114,7 +114,14 @@ test('64 greedy tokens are the same', async () => {
   await model.dispose();
 
   const addon = await loadAddon(join(repository, 'build/native', packageName(false)), false);
-  const options = { folder: source, threads: 2, precision: 'exact', cacheType: 'f32', contextSize: 256 } as const;
+  const options = {
+    folder: source,
+    threads: 2,
+    precision: 'exact',
+    cacheType: 'f32',
+    contextSize: 256,
+    device: 'cpu',
+  } as const;
   const own = await addon.loadTextModel(options, () => undefined);
   const ours: number[] = [];
   await own.generate(

@@ -29,15 +29,16 @@ function volunteerForMemoryShortage(): void {
 volunteerForMemoryShortage();
 const device = settingsSchema.shape.device.catch('auto').parse(process.env['LUTRA_ENGINE_DEVICE']);
 const llama = new LlamaBackend(device);
-const reporter = new Reporter(llama, import.meta.dirname);
+const reporter = new Reporter(llama, import.meta.dirname, device);
 const runtime = new ChatRuntime({ gguf: llama, folder: new FolderBackend(() => reporter.addon()) });
 const audio = new AudioRuntime(() => reporter.addon());
 
 const handlers: EngineHandlers = {
   engine: {
     report: () => reporter.report(),
-    memory: () => ({
+    memory: async () => ({
       engineBytes: process.memoryUsage.rss(),
+      card: await reporter.cardIfKnown(),
       loadedModel: runtime.loadedModel() ?? audio.loadedModel(),
     }),
     unload: async () => {
@@ -99,7 +100,7 @@ const handlers: EngineHandlers = {
       return { bytes: new Uint8Array(logits.buffer, logits.byteOffset, logits.byteLength), vocabSize };
     },
   },
-  models: createModelHandlers({ deviceFor: () => reporter.gpu() }),
+  models: createModelHandlers({ gpu: () => reporter.gpu(), card: () => reporter.card() }),
   chat: {
     answer: (request, { signal }) => {
       audio.drop();

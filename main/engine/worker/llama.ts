@@ -39,6 +39,7 @@ const readingIntervalMs = 200;
 export class LlamaBackend implements ChatBackend {
   readonly #device: Settings['device'];
   #llama: Promise<Llama> | null = null;
+  #plain: Promise<Llama> | null = null;
   #loaded: Loaded | null = null;
 
   constructor(device: Settings['device']) {
@@ -52,6 +53,16 @@ export class LlamaBackend implements ChatBackend {
       throw thrown;
     });
     return this.#llama;
+  }
+
+  /**
+   * The same libraries for our own engine. Where the prebuilt ones have no CUDA, our engine may still have: then those
+   * of the CPU do, and only GGUF models fail.
+   */
+  libraries(): Promise<Llama> {
+    if (this.#device !== 'cuda') return this.llama();
+    this.#plain ??= this.llama().catch(() => openLlama('cpu'));
+    return this.#plain;
   }
 
   loadedModel(): LoadedModel | null {

@@ -14,6 +14,7 @@
 #include "addon/self_test.h"
 #include "addon/task.h"
 #include "addon/text_model.h"
+#include "cuda/library.h"
 #include "graph/device.h"
 #include "graph/error.h"
 #include "graph/ggml_loader.h"
@@ -33,6 +34,7 @@ Napi::Value load(const Napi::CallbackInfo& info) {
         field<std::string>(options, "backendFolder"),
         field<std::vector<std::string>>(options, "cpuModules"),
     });
+    cuda::Library::open(field<std::string>(options, "cudaLibrary"));
     auto module = Napi::Object::New(env);
     module.Set("path", ggml.cpu_module().path);
     module.Set("isOwn", ggml.cpu_module().is_own);
@@ -45,24 +47,42 @@ Napi::Value load(const Napi::CallbackInfo& info) {
   });
 }
 
+Napi::Object to_js(Napi::Env env, const graph::DeviceInfo& device, bool runs_folders) {
+  auto features = Napi::Array::New(env);
+  for (const auto& feature : device.features) features.Set(features.Length(), feature);
+  auto entry = Napi::Object::New(env);
+  entry.Set("backend", device.backend);
+  entry.Set("name", device.name);
+  entry.Set("description", device.description);
+  entry.Set("memoryTotalBytes", static_cast<double>(device.memory_total_bytes));
+  entry.Set("memoryFreeBytes", static_cast<double>(device.memory_free_bytes));
+  entry.Set("features", features);
+  entry.Set("runsFolders", runs_folders);
+  return entry;
+}
+
+/// The cards of our own kernels first, then ggml's devices; a card that both know is named once.
 Napi::Value devices(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return at_the_edge(env, [&]() -> Napi::Value {
     auto list = Napi::Array::New(env);
+    const auto cards = cuda::Library::instance().cards();
+    for (const auto& [index, facts] : cards) {
+      graph::DeviceInfo device;
+      device.backend = "cuda";
+      device.name = "CUDA" + std::to_string(index);
+      device.description = facts.name;
+      device.memory_total_bytes = facts.memory_total_bytes;
+      device.memory_free_bytes = facts.memory_free_bytes;
+      device.features.push_back("sm_" + std::to_string(facts.major) + std::to_string(facts.minor));
+      list.Set(list.Length(), to_js(env, device, true));
+    }
     for (ggml_backend_dev_t device : graph::Ggml::instance().devices()) {
       graph::DeviceInfo description = graph::describe(device);
+      if (!cards.empty() && description.backend == "cuda") continue;
       // ggml calls all of the machine's memory free.
       if (graph::is_cpu(device)) description.memory_free_bytes = read_memory().machine_free_bytes;
-      auto features = Napi::Array::New(env);
-      for (const auto& feature : description.features) features.Set(features.Length(), feature);
-      auto entry = Napi::Object::New(env);
-      entry.Set("backend", description.backend);
-      entry.Set("name", description.name);
-      entry.Set("description", description.description);
-      entry.Set("memoryTotalBytes", static_cast<double>(description.memory_total_bytes));
-      entry.Set("memoryFreeBytes", static_cast<double>(description.memory_free_bytes));
-      entry.Set("features", features);
-      list.Set(list.Length(), entry);
+      list.Set(list.Length(), to_js(env, description, graph::is_cpu(device)));
     }
     return list;
   });
@@ -72,12 +92,15 @@ Napi::Value unavailable(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return at_the_edge(env, [&]() -> Napi::Value {
     auto list = Napi::Array::New(env);
-    for (const auto& [backend, reason] : graph::Ggml::instance().unavailable()) {
+    const auto add = [&](const std::string& backend, const std::string& reason) {
       auto entry = Napi::Object::New(env);
       entry.Set("backend", backend);
       entry.Set("reason", reason);
       list.Set(list.Length(), entry);
-    }
+    };
+    for (const auto& [backend, reason] : graph::Ggml::instance().unavailable()) add(backend, reason);
+    const std::string& reason = cuda::Library::instance().reason();
+    if (!reason.empty()) add("lutra-cuda", reason);
     return list;
   });
 }

@@ -15,6 +15,7 @@
 #include "addon/classes.h"
 #include "addon/edge.h"
 #include "addon/task.h"
+#include "cuda/device_session.h"
 #include "graph/device.h"
 #include "text/sampler.h"
 #include "text/session.h"
@@ -24,12 +25,16 @@ namespace {
 
 using graph::GraphError;
 
-/// A loaded model with its session; shared with the thread that works on it.
+/// A loaded model with its chat; shared with the thread that works on it. The model lies in the machine's memory or on
+/// a graphics card.
 struct Loaded {
   std::unique_ptr<graph::Compute> compute;
   std::unique_ptr<text::Llama> model;
-  std::unique_ptr<text::Session> session;
+  std::unique_ptr<cuda::DeviceLlama> device_model;
+  std::unique_ptr<text::Conversation> chat;
   std::mutex busy;
+
+  [[nodiscard]] const text::Config& config() const { return model ? model->config() : device_model->config(); }
 };
 
 lut::Precision precision_of(const Napi::Object& options) {
@@ -48,6 +53,19 @@ std::shared_ptr<Loaded> load(const graph::Ggml& ggml, const std::string& folder,
   const int usable = static_cast<int>(core::usable_cores());
   loaded->compute = std::make_unique<graph::Compute>(ggml, ggml.cpu_device(), threads > 0 ? threads : usable);
   loaded->model = text::Llama::load(folder, *loaded->compute, precision, progress);
+  return loaded;
+}
+
+/// On the card with the most free memory.
+std::shared_ptr<Loaded> load_on_card(const std::string& folder, int threads, const core::Progress& progress) {
+  const cuda::Library& library = cuda::Library::instance();
+  auto cards = library.cards();
+  if (cards.empty()) throw GraphError("engine-unavailable", library.reason(), "Choose the CPU in the settings.");
+  const auto roomiest = std::max_element(cards.begin(), cards.end(), [](const auto& a, const auto& b) {
+    return a.facts.memory_free_bytes < b.facts.memory_free_bytes;
+  });
+  auto loaded = std::make_shared<Loaded>();
+  loaded->device_model = cuda::DeviceLlama::load(library, *roomiest, folder, threads, progress);
   return loaded;
 }
 
@@ -72,12 +90,14 @@ class TextModel : public Napi::ObjectWrap<TextModel> {
     return at_the_edge(call.Env(), [&]() -> Napi::Value {
       const Loaded& now = loaded();
       auto result = Napi::Object::New(call.Env());
-      result.Set("vocabSize", static_cast<double>(now.model->config().vocab_size));
-      result.Set("kernel", now.model->kernel());
-      result.Set("weightBytes", static_cast<double>(now.model->weight_bytes()));
-      result.Set("cacheBytes", static_cast<double>(now.session->cache_bytes()));
-      result.Set("contextSize", static_cast<double>(now.session->context_size()));
-      result.Set("usedTokens", static_cast<double>(now.session->tokens().size()));
+      result.Set("vocabSize", static_cast<double>(now.config().vocab_size));
+      result.Set("kernel", now.model ? now.model->kernel() : now.device_model->kernel());
+      result.Set("device", now.model ? "CPU" : now.device_model->card_name());
+      const auto weights = now.model ? now.model->weight_bytes() : now.device_model->weight_bytes();
+      result.Set("weightBytes", static_cast<double>(weights));
+      result.Set("cacheBytes", static_cast<double>(now.chat->cache_bytes()));
+      result.Set("contextSize", static_cast<double>(now.chat->context_size()));
+      result.Set("usedTokens", static_cast<double>(now.chat->tokens().size()));
       return result;
     });
   }
@@ -114,28 +134,27 @@ class TextModel : public Napi::ObjectWrap<TextModel> {
                        std::int64_t most, const text::SamplerOptions& options, const std::stop_token& stop,
                        const Task::Tell& tell) {
     const std::lock_guard lock(now.busy);
-    text::Session& session = *now.session;
-    const std::int64_t cached = session.keep_prefix(prompt);
+    text::Conversation& chat = *now.chat;
+    const std::int64_t cached = chat.keep_prefix(prompt);
     std::int64_t generated = 0;
     const char* reason = "length";
     try {
       const auto added = std::span(prompt).subspan(static_cast<size_t>(cached));
-      std::span<const float> logits =
-          session.add(added, stop, [&](std::int64_t done) { tell(reading, static_cast<double>(cached + done)); });
+      chat.read(added, stop, [&](std::int64_t done) { tell(reading, static_cast<double>(cached + done)); });
       text::Sampler sampler(options);
+      std::int32_t next = most > 0 ? chat.draw(sampler) : 0;
       while (generated < most) {
-        const std::int32_t next = sampler.draw(logits, session.tokens());
         if (std::find(end_ids.begin(), end_ids.end(), next) != end_ids.end()) {
           reason = "end";
           break;
         }
         ++generated;
         tell(token, next);
-        if (static_cast<std::int64_t>(session.tokens().size()) >= session.context_size()) {
+        if (static_cast<std::int64_t>(chat.tokens().size()) >= chat.context_size()) {
           reason = "context-full";
           break;
         }
-        if (generated < most) logits = session.add(std::span(&next, 1), stop);
+        if (generated < most) next = chat.follow(next, sampler, stop);
       }
     } catch (const GraphError& error) {
       if (error.code() != "cancelled") throw;
@@ -185,26 +204,32 @@ std::stop_source& loading() {
   return source;
 }
 
-/// loadTextModel({folder, threads, precision, cacheType, contextSize}, listener(doneBytes, totalBytes))
+/// loadTextModel({folder, threads, precision, cacheType, contextSize, device}, listener(doneBytes, totalBytes))
 Napi::Value load_text_model(const Napi::CallbackInfo& call) {
   return at_the_edge(call.Env(), [&]() -> Napi::Value {
     const LoadRequest request = load_request(call);
     const auto options = call[0].As<Napi::Object>();
     const auto cache_type = cache_type_of(options);
     const auto context_size = static_cast<std::int64_t>(field<double>(options, "contextSize"));
+    const bool is_on_card = field<std::string>(options, "device") == "cuda";
     const graph::Ggml& ggml = graph::Ggml::instance();
     auto* make = &call.Env().GetInstanceData<Classes>()->text_model;
     loading() = std::stop_source();
     return Task::start(
         call.Env(), call[1].As<Napi::Function>(), loading().get_token(),
-        [request, cache_type, context_size, &ggml, make](const std::stop_token& stop, const Task::Tell& tell) {
+        [request, cache_type, context_size, is_on_card, &ggml, make](const std::stop_token& stop,
+                                                                     const Task::Tell& tell) {
           const core::Progress progress(stop, [&](std::uint64_t done, std::uint64_t total) {
             tell(static_cast<double>(done), static_cast<double>(total));
           });
-          auto loaded = load(ggml, request.folder, request.threads, request.precision, progress);
-          const std::int64_t longest = loaded->model->config().max_position_embeddings;
-          loaded->session =
-              std::make_unique<text::Session>(*loaded->model, std::min(context_size, longest), cache_type);
+          auto loaded = is_on_card ? load_on_card(request.folder, request.threads, progress)
+                                   : load(ggml, request.folder, request.threads, request.precision, progress);
+          const std::int64_t longest = std::min(context_size, loaded->config().max_position_embeddings);
+          if (is_on_card) {
+            loaded->chat = std::make_unique<cuda::DeviceSession>(*loaded->device_model, longest, cache_type);
+          } else {
+            loaded->chat = std::make_unique<text::Session>(*loaded->model, longest, cache_type);
+          }
           return Finish([loaded, make](Napi::Env) -> Napi::Value {
             const Napi::Object object = make->New({});
             TextModel::Unwrap(object)->hold(loaded);
@@ -229,14 +254,18 @@ Napi::Value stop_evaluating(const Napi::CallbackInfo& call) {
   return call.Env().Undefined();
 }
 
-/// The same for a whole text at once: no session is kept.
-std::shared_ptr<Loaded> load_for_evaluation(const LoadRequest& request, const std::stop_token& stop,
-                                            std::int64_t tokens) {
+/// A model for a whole text at once, on the processor.
+struct Evaluated {
+  std::shared_ptr<Loaded> loaded;
+  std::unique_ptr<text::Session> session;
+};
+
+Evaluated load_for_evaluation(const LoadRequest& request, const std::stop_token& stop, std::int64_t tokens) {
   auto loaded = load(graph::Ggml::instance(), request.folder, request.threads, request.precision, core::Progress(stop));
   const std::int64_t longest = loaded->model->config().max_position_embeddings;
   const auto type = request.precision == lut::Precision::exact ? text::CacheType::f32 : text::CacheType::f16;
-  loaded->session = std::make_unique<text::Session>(*loaded->model, std::min(tokens, longest), type);
-  return loaded;
+  auto session = std::make_unique<text::Session>(*loaded->model, std::min(tokens, longest), type);
+  return {std::move(loaded), std::move(session)};
 }
 
 /// evalLogits({folder, threads, precision, tokens}, listener): the logits of every position.
@@ -244,21 +273,21 @@ Napi::Value eval_logits(const Napi::CallbackInfo& call) {
   return at_the_edge(call.Env(), [&]() -> Napi::Value {
     const LoadRequest request = load_request(call);
     auto tokens = field<std::vector<std::int32_t>>(call[0].As<Napi::Object>(), "tokens");
-    return Task::start(
-        call.Env(), call[1].As<Napi::Function>(), {},
-        [request, tokens = std::move(tokens)](const std::stop_token& stop, const Task::Tell&) {
-          const auto loaded = load_for_evaluation(request, stop, static_cast<std::int64_t>(tokens.size()));
-          auto logits = std::make_shared<std::vector<float>>(loaded->session->add_all_logits(tokens, stop));
-          const auto vocab_size = static_cast<double>(loaded->model->config().vocab_size);
-          return Finish([logits, vocab_size](Napi::Env env) -> Napi::Value {
-            auto array = Napi::Float32Array::New(env, logits->size());
-            std::copy(logits->begin(), logits->end(), array.Data());
-            auto result = Napi::Object::New(env);
-            result.Set("logits", array);
-            result.Set("vocabSize", vocab_size);
-            return result;
-          });
-        });
+    return Task::start(call.Env(), call[1].As<Napi::Function>(), {},
+                       [request, tokens = std::move(tokens)](const std::stop_token& stop, const Task::Tell&) {
+                         const auto [loaded, session] =
+                             load_for_evaluation(request, stop, static_cast<std::int64_t>(tokens.size()));
+                         auto logits = std::make_shared<std::vector<float>>(session->add_all_logits(tokens, stop));
+                         const auto vocab_size = static_cast<double>(loaded->model->config().vocab_size);
+                         return Finish([logits, vocab_size](Napi::Env env) -> Napi::Value {
+                           auto array = Napi::Float32Array::New(env, logits->size());
+                           std::copy(logits->begin(), logits->end(), array.Data());
+                           auto result = Napi::Object::New(env);
+                           result.Set("logits", array);
+                           result.Set("vocabSize", vocab_size);
+                           return result;
+                         });
+                       });
   });
 }
 
@@ -289,18 +318,18 @@ Napi::Value eval_perplexity(const Napi::CallbackInfo& call) {
     return Task::start(
         call.Env(), call[1].As<Napi::Function>(), evaluating().get_token(),
         [request, window, tokens = std::move(tokens)](const std::stop_token& stop, const Task::Tell& tell) {
-          const auto loaded = load_for_evaluation(request, stop, window);
-          const std::int64_t step = loaded->session->context_size();
+          const auto [loaded, session] = load_for_evaluation(request, stop, window);
+          const std::int64_t step = session->context_size();
           const std::int64_t width = loaded->model->config().vocab_size;
           constexpr size_t piece = 64;
           double total = 0;
           double judged = 0;
           for (size_t first = 0; first + 1 < tokens.size(); first += static_cast<size_t>(step)) {
-            static_cast<void>(loaded->session->keep_prefix({}));
+            static_cast<void>(session->keep_prefix({}));
             const size_t end = std::min(tokens.size(), first + static_cast<size_t>(step));
             for (size_t at = first; at < end; at += piece) {
               const size_t count = std::min(piece, end - at);
-              const auto logits = loaded->session->add_all_logits(std::span(tokens).subspan(at, count), stop);
+              const auto logits = session->add_all_logits(std::span(tokens).subspan(at, count), stop);
               const size_t known = std::min(count, end - at - 1);  // nothing follows a window's last
               total += surprise(logits, width, std::span(tokens).subspan(at + 1, known));
               judged += static_cast<double>(known);

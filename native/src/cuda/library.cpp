@@ -15,9 +15,13 @@ std::unique_ptr<const Library> opened;
 }  // namespace
 
 Library::Library(const std::string& path) {
+  if (path.empty()) {
+    reason_ = "Lutra's own kernels for NVIDIA were not looked for: the settings choose another device.";
+    return;
+  }
   std::error_code error;
   if (!std::filesystem::exists(std::filesystem::path(reinterpret_cast<const char8_t*>(path.c_str())), error)) {
-    reason_ = "Lutra's own kernels for NVIDIA were not built on this machine.";
+    reason_ = "Lutra's own kernels for NVIDIA are not built (npm run native -- cuda).";
     return;
   }
   std::string problem;
@@ -66,7 +70,7 @@ const Library& Library::open(const std::string& path) {
 
 const Library& Library::instance() {
   const std::lock_guard lock(mutex);
-  if (!opened) throw graph::GraphError("internal", "The kernels for NVIDIA were not looked for yet.");
+  if (!opened) throw graph::GraphError("engine-unavailable", "The engine is not loaded yet.", "Call load() first.");
   return *opened;
 }
 

@@ -17,7 +17,7 @@ struct Card {
 /// `reason` says so.
 class Library {
  public:
-  /// Opens the file, which need not be there.
+  /// Opens the file, which need not be there; an empty path is not looked for.
   explicit Library(const std::string& path);
   /// Takes the functions from a library that is in the program already; for tests.
   explicit Library(const Interface& functions) : functions_(&functions) { look_for_cards(); }

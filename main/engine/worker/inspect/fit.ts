@@ -28,19 +28,17 @@ export async function estimateFit({ path, inspection, contextLength, device }: F
     inspection.kind === 'gguf'
       ? await ggufParts(path, length, device !== null)
       : isOurs
-        ? await folderParts(path, length)
+        ? await folderParts(path, length, device !== null)
         : plainParts(inspection);
   const neededBytes = parts.weightsBytes + parts.cacheBytes + parts.overheadBytes;
-  // Our engine's text models run on the CPU.
-  const target = isOurs ? null : device;
-  const availableBytes = target?.freeBytes ?? freemem();
+  const availableBytes = device?.freeBytes ?? freemem();
   return {
     ...parts,
     verdict: verdictOf(neededBytes, availableBytes),
     neededBytes,
     availableBytes,
     contextLength: inspection.kind === 'gguf' || isOurs ? length : 0,
-    device: target?.name ?? 'CPU',
+    device: device?.name ?? 'CPU',
   };
 }
 
@@ -94,9 +92,16 @@ async function ggufParts(path: string, contextLength: number, onGpu: boolean): P
   };
 }
 
-async function folderParts(path: string, contextLength: number): Promise<Parts> {
-  const { weightsBytes, cacheBytesPerToken } = await estimateFolder(path);
-  return { weightsBytes, cacheBytes: cacheBytesPerToken * contextLength, overheadBytes: processBytes };
+/** What a graphics card holds beside weights, keys and values. */
+const cardBytes = 500e6;
+
+async function folderParts(path: string, contextLength: number, onCard: boolean): Promise<Parts> {
+  const { weightsBytes, cardWeightsBytes, cacheBytesPerToken } = await estimateFolder(path);
+  return {
+    weightsBytes: onCard ? cardWeightsBytes : weightsBytes,
+    cacheBytes: cacheBytesPerToken * contextLength,
+    overheadBytes: onCard ? cardBytes : processBytes,
+  };
 }
 
 /** Models that this version does not run yet: their weights are known, their buffers are not. */

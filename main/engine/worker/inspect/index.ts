@@ -14,20 +14,23 @@ import { ggufPieces, quantizationName, readGgufHeader, requireChatModel } from '
 import type { GgufHeader } from './gguf.ts';
 
 export interface ModelHandlerOptions {
-  /** Where a model would run with the present settings; null: in the machine's own memory. */
-  readonly deviceFor: (device: string) => Promise<FitRequest['device']>;
+  /** Where a model that ggml runs would be with the present settings; null: in the machine's own memory. */
+  readonly gpu: () => Promise<FitRequest['device']>;
+  /** The same for a folder that our own engine runs. */
+  readonly card: () => Promise<FitRequest['device']>;
 }
 
 const hashPieceBytes = 4 << 20;
 
-export function createModelHandlers({ deviceFor }: ModelHandlerOptions): EngineHandlers['models'] {
+export function createModelHandlers({ gpu, card }: ModelHandlerOptions): EngineHandlers['models'] {
   return {
     inspect: ({ path }) => inspect(path),
     discover: ({ path }, { signal }) => discover(path, signal),
-    fit: async ({ path, contextLength, compute }) => {
+    fit: async ({ path, contextLength }) => {
       const inspection = await inspect(path);
       if (inspection.status === 'broken' && inspection.problem !== null) throw new LutraError(inspection.problem);
-      return estimateFit({ path, inspection, contextLength, device: await deviceFor(compute.device) });
+      const device = await (inspection.kind === 'hf' ? card() : gpu());
+      return estimateFit({ path, inspection, contextLength, device });
     },
     hash: ({ path }, { signal }) => hash(path, signal),
   };

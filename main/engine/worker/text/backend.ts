@@ -2,6 +2,7 @@
 import { freemem } from 'node:os';
 import { defaultContextLimit } from '../../../../contract/chat.ts';
 import { LutraError } from '../../../../contract/errors.ts';
+import type { ErrorCode } from '../../../../contract/errors.ts';
 import type { AnswerRequest } from '../../protocol.ts';
 import { generateEvents } from '../../addon.ts';
 import type { Addon, TextModel } from '../../addon.ts';
@@ -22,10 +23,15 @@ interface Loaded {
   readonly model: TextModel;
   readonly tokenizer: TextTokenizer;
   readonly template: ChatTemplate;
+  /** Why it is not on the graphics card, where that is so. */
+  readonly note: string | undefined;
 }
 
 /** Of f16's bytes: one byte for two, and a scale per 32. */
 const q8Share = 17 / 32;
+
+/** Why a card may not take a model that the CPU can still run. */
+const cpuCodes: ReadonlySet<ErrorCode> = new Set(['out-of-memory', 'not-supported', 'engine-unavailable']);
 
 export class FolderBackend implements ChatBackend {
   readonly #addon: () => Promise<Addon>;
@@ -37,9 +43,10 @@ export class FolderBackend implements ChatBackend {
 
   loadedModel(): LoadedModel | null {
     if (this.#loaded === null) return null;
-    const { path, name, model } = this.#loaded;
-    const { kernel, weightBytes, cacheBytes, contextSize } = model.info();
-    return { path, name, device: 'CPU', kernel, memoryBytes: weightBytes + cacheBytes, contextSize };
+    const { path, name, model, note } = this.#loaded;
+    const { kernel, device, weightBytes, cacheBytes, contextSize } = model.info();
+    const memoryBytes = weightBytes + cacheBytes;
+    return { path, name, device, kernel, memoryBytes, contextSize, ...(note === undefined ? {} : { note }) };
   }
 
   async measure({
@@ -149,31 +156,43 @@ export class FolderBackend implements ChatBackend {
     // A context that was asked for is kept free; otherwise the cache grows as the chat does.
     const cacheShare = compute.chatCache === 'q8' ? q8Share : 1;
     const cacheBytes = contextSize === null ? 0 : estimate.cacheBytesPerToken * wanted * cacheShare;
-    if (estimate.weightsBytes + cacheBytes > freemem()) throw outOfMemory(request);
     const tokenizer = await loadTokenizer(modelPath, estimate.vocabSize);
     const template = await loadTemplate(modelPath, tokenizer);
     const addon = await this.#addon();
+    const hasCard = addon.devices().some(({ backend, runsFolders }) => backend !== 'cpu' && runsFolders);
     signal.throwIfAborted();
     const begunAt = performance.now();
     const stop = (): void => addon.stopLoading();
     signal.addEventListener('abort', stop, { once: true });
     try {
-      const model = await addon.loadTextModel(
-        {
-          folder: modelPath,
-          threads: compute.threads ?? 0,
-          precision: 'fast',
-          cacheType: compute.chatCache ?? 'f16',
-          contextSize: wanted,
-        },
-        (done, total) => {
-          const fraction = total === 0 ? 0 : done / total;
-          const elapsed = (performance.now() - begunAt) / 1000;
-          const etaSeconds = fraction > 0.05 ? (elapsed / fraction) * (1 - fraction) : null;
-          queue.push({ type: 'stage', stage: { stage: 'loading', fraction, etaSeconds } });
-        },
-      );
-      this.#loaded = { path: modelPath, name: request.modelName, key, model, tokenizer, template };
+      const load = (device: 'cpu' | 'cuda'): Promise<TextModel> =>
+        addon.loadTextModel(
+          {
+            device,
+            folder: modelPath,
+            threads: compute.threads ?? 0,
+            precision: 'fast',
+            cacheType: compute.chatCache ?? 'f16',
+            contextSize: wanted,
+          },
+          (done, total) => {
+            const fraction = total === 0 ? 0 : done / total;
+            const elapsed = (performance.now() - begunAt) / 1000;
+            const etaSeconds = fraction > 0.05 ? (elapsed / fraction) * (1 - fraction) : null;
+            queue.push({ type: 'stage', stage: { stage: 'loading', fraction, etaSeconds } });
+          },
+        );
+      let note: string | undefined;
+      const onCard = hasCard
+        ? await load('cuda').catch((thrown: unknown) => {
+            if (!(thrown instanceof LutraError) || !cpuCodes.has(thrown.code)) throw thrown;
+            note = thrown.message;
+            return null;
+          })
+        : null;
+      if (onCard === null && estimate.weightsBytes + cacheBytes > freemem()) throw outOfMemory(request);
+      const model = onCard ?? (await load('cpu'));
+      this.#loaded = { path: modelPath, name: request.modelName, key, model, tokenizer, template, note };
       return this.#loaded;
     } catch (thrown) {
       template.dispose();
