@@ -117,9 +117,9 @@ def clip_caption(clip: Clip, preset: str, variant: int) -> str:
 
 
 def random_prompt(rng: np.random.Generator, preset: str) -> str:
-    """The preset's own, which is long, in three of ten."""
+    """The preset's own, which is long, one time in five."""
     prompts = PROMPTS[preset]
-    return prompts[0] if rng.random() < 0.3 else str(rng.choice(prompts[1:]))
+    return prompts[0] if rng.random() < 0.2 else str(rng.choice(prompts[1:]))
 
 
 def _choices(words) -> str:

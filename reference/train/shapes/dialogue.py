@@ -26,8 +26,8 @@ def random_turns(rng: np.random.Generator, what: Scene | Clip) -> list[Turn]:
     """One or two turns about a picture or a clip."""
     is_clip = isinstance(what, Clip)
     turns = []
-    for _ in range(2 if rng.random() < 0.3 else 1):
-        if rng.random() < 0.5:
+    for _ in range(2 if rng.random() < 0.2 else 1):
+        if rng.random() < 0.6:
             preset = str(rng.choice(PRESETS, p=(0.1, 0.5, 0.1, 0.1, 0.1, 0.1)))
             text = (clip_caption if is_clip else caption)(what, preset, int(rng.integers(2)))
             turns.append((random_prompt(rng, preset), text))

@@ -7,11 +7,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pool import UNSURE
+from pool import PATCH, SIDE, UNSURE
+from render import fitted_size
 from scenes import BACKGROUNDS, COLOURS, SHAPES, SIZES, TEXTURES, Scene
 
 _PARTS = {"shape": SHAPES, "colour": tuple(COLOURS), "texture": TEXTURES, "size": tuple(SIZES)}
 _CLASSES = {"rank": 5} | {part: len(words) + 1 for part, words in _PARTS.items()} | {"cell": 10}
+# The form is what takes longest to learn.
+_WEIGHTS = {"shape": 3.0, "texture": 1.5}
 IGNORED = -100
 
 
@@ -32,6 +35,22 @@ def patch_targets(scenes: list[Scene], owners: np.ndarray, with_size: bool = Tru
     return targets
 
 
+def near_targets(scenes: list[Scene], owners: np.ndarray, kept: Tensor) -> tuple[Tensor, Tensor]:
+    """Where each patch lies in its thing: (n, patches, 3), the way from the thing's centre to the patch's in radii, and
+    the logarithm of the radius in patches; and where that is known, (n, patches)."""
+    table = np.zeros((len(scenes), 5, 3), np.float32)  # x, y, radius in patches; thing 0 is none
+    for i, scene in enumerate(scenes):
+        width, height = fitted_size(scene.aspect, SIDE)
+        for rank, thing in enumerate(scene.things, start=1):
+            table[i, rank] = (thing.x * width, thing.y * height, thing.diameter * np.sqrt(width * height) / 2)
+    known = (owners > 0) & (owners != UNSURE)
+    x, y, radius = np.moveaxis(np.take_along_axis(table / PATCH, np.where(known, owners, 0)[..., None].astype(np.int64), axis=1), -1, 0)
+    which, radius = kept.numpy(), np.maximum(radius, 0.1)
+    grid = SIDE // PATCH
+    targets = np.stack([(which % grid + 0.5 - x) / radius, (which // grid + 0.5 - y) / radius, np.log(radius)], -1)
+    return torch.from_numpy(np.where(known[..., None], targets, 0).astype(np.float32)), torch.from_numpy(known)
+
+
 def picture_targets(scenes: list[Scene]) -> dict[str, Tensor]:
     grounds = list(BACKGROUNDS)
     return {
@@ -46,6 +65,7 @@ class Heads(nn.Module):
         self.norm = nn.LayerNorm(vision_width)
         self.patch = nn.ModuleDict({part: nn.Linear(vision_width, size) for part, size in _CLASSES.items()})
         self.picture = nn.ModuleDict({"count": nn.Linear(vision_width, 5), "ground": nn.Linear(vision_width, len(BACKGROUNDS))})
+        self.near = nn.Linear(vision_width, 3)
         self.state = nn.Sequential(nn.LayerNorm(text_width), nn.Linear(text_width, 4))
 
     def tower_loss(self, feature: Tensor, patches: dict[str, Tensor], pictures: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
@@ -55,7 +75,7 @@ class Heads(nn.Module):
         losses, right = [], {}
         for part, target in patches.items():
             scores = self.patch[part](x[:, 1:])
-            losses.append(F.cross_entropy(scores.flatten(0, 1), target.flatten(), ignore_index=IGNORED))
+            losses.append(F.cross_entropy(scores.flatten(0, 1), target.flatten(), ignore_index=IGNORED) * _WEIGHTS.get(part, 1.0))
             there = target > 0
             right[part] = float((scores.argmax(-1) == target)[there].float().mean())
         for part, target in pictures.items():
@@ -63,6 +83,9 @@ class Heads(nn.Module):
             losses.append(F.cross_entropy(scores, target))
             right[part] = float((scores.argmax(-1) == target).float().mean())
         return torch.stack(losses).mean(), right
+
+    def near_loss(self, feature: Tensor, targets: Tensor, known: Tensor) -> Tensor:
+        return F.smooth_l1_loss(self.near(self.norm(feature)[:, 1:])[known], targets[known], beta=0.2)
 
     def state_loss(self, media: Tensor, states: Tensor) -> Tensor:
         """media (n, frames, text width), states (n, frames, 4); where the mover is not there, only that counts."""

@@ -6,6 +6,7 @@ time, so that a run ends when it is told to; it goes on from its last checkpoint
 
 import argparse
 import json
+import os
 import signal
 import sys
 import time
@@ -18,11 +19,12 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "vision"))
 
-from data import Data, Part  # noqa: E402
-from dialogue import PAD, encode, load_tokenizer, random_turns  # noqa: E402
-from evlm import Evlm, Pictures  # noqa: E402
-from heads import Heads, patch_targets, picture_targets  # noqa: E402
+from data import Data, Part, whitening  # noqa: E402
+from dialogue import encode, load_tokenizer, random_turns  # noqa: E402
+from evlm import Evlm  # noqa: E402
+from heads import Heads, near_targets, patch_targets, picture_targets  # noqa: E402
 from muon import Muon  # noqa: E402
+from packed import Group, Row, text_pass  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 
@@ -41,54 +43,27 @@ def look(model: Evlm, part: Part) -> list[Tensor]:
     return [states[done] for done in tower.tapped_layers]
 
 
-def text_loss(model: Evlm, features: list[Tensor], frames: int, rows: list[tuple[int, list[int], list[int]]]):
-    """Mean loss of the answers' tokens. `rows`: (which picture or clip, ids, labels); features (n * frames, tokens, width).
-    Rows of like length run together. Also the media tokens' states halfway, and whose they are."""
-    keys_values = [cross.keys_values(features[tap]) for cross, tap in zip(model.cross_attention_layers, model.tap_of_layer)]
-    tokens = features[0].shape[1]
-    keys = [k.unflatten(0, (-1, frames)).flatten(1, 2) for k, _ in keys_values]
-    values = [v.unflatten(0, (-1, frames)).flatten(1, 2) for _, v in keys_values]
-    rows = sorted(rows, key=lambda row: len(row[1]))
-    groups = [rows[i : i + 32] for i in range(0, len(rows), 32)]
-    losses, counted, balances, halfway, owners = [], 0.0, [], [], []
-    for group in groups:
-        length = max(len(ids) for _, ids, _ in group)
-        which = torch.tensor([row for row, _, _ in group])
-        ids = torch.tensor([ids + [PAD] * (length - len(ids)) for _, ids, _ in group])
-        labels = torch.tensor([labels + [-100] * (length - len(labels)) for _, _, labels in group])
-        attention = (torch.arange(length) < torch.tensor([len(ids) for _, ids, _ in group])[:, None]).long()
-        sight = model.sight_of(ids)
-        pictures = Pictures([k[which] for k in keys], [v[which] for v in values], tokens)
-        mask = model.mask_of(sight.visible, pictures)
-        out, balance = model._run(model.embed(ids, sight), pictures, mask, attention, use_cache=False, output_hidden_states=True)
-        each = F.cross_entropy(out.logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100, reduction="sum")
-        losses.append(each)
-        counted += int((labels[:, 1:] >= 0).sum())
-        balances += [each.loss() for each in balance]
-        media_tokens = model.config["cross_attention_config"]["media_tokens"]
-        media = out.hidden_states[2][:, 2 : 2 + frames * media_tokens].unflatten(1, (frames, media_tokens))[:, :, -1]
-        halfway.append(media)
-        owners.append(which)
-    return torch.stack(losses).sum() / counted, torch.stack(balances).mean(), torch.cat(halfway), torch.cat(owners)
-
-
 def rate_scale(progress: float) -> float:
-    """A short rise, level, and from 45 % on a straight line to 0."""
-    return min(1.0, progress / 0.01, max(0.0, (1 - progress) / 0.55))
+    """A short rise, level, and from 70 % on a straight line to 0."""
+    return min(1.0, progress / 0.01, max(0.0, (1 - progress) / 0.3))
 
 
 def is_hidden(name: str) -> bool:
     return "layers." in name and name.endswith(("proj.weight", "fc1.weight", "fc2.weight"))
 
 
-def new_model(args) -> Evlm:
-    if args.start:
-        return Evlm.load(args.start)
+def new_model(data: Data) -> Evlm:
     model = Evlm(json.loads((HERE / "config.json").read_text()))
     for cross in model.cross_attention_layers:
         # Open from the start: there is no trained text model to keep as it is.
         torch.nn.init.constant_(cross.attention_gate, 0.6)
         torch.nn.init.constant_(cross.ffn_gate, 0.4)
+    tower = model.vision_model
+    weight, bias = whitening(next(iter(data.shards.values())), len(tower.class_embedding))
+    with torch.no_grad():
+        tower.patch_embedding.weight.copy_(weight.view_as(tower.patch_embedding.weight) * 0.3)
+        tower.patch_embedding.bias.copy_(bias * 0.3)
+        tower.position_embedding.weight.normal_(std=0.15)
     return model
 
 
@@ -99,21 +74,27 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--from", dest="start", type=Path)
     parser.add_argument("--tower-share", type=float, default=0.3, help="of the time, spent on the tower alone")
-    parser.add_argument("--whole-from", type=float, default=0.88, help="share of the time after which all patches are kept; before it, in a tenth of the steps")
+    parser.add_argument("--whole-from", type=float, default=0.93, help="share of the time after which all patches are kept; before it, in a tenth of the steps")
     parser.add_argument("--tower-weight", type=float, default=0.5, help="of the tower's own losses beside the text's")
+    parser.add_argument("--asked", type=float, default=0.5, help="share of pictures that text is learnt of")
+    parser.add_argument("--skipped", type=float, default=0.0, help="share of pictures of three and four things that are left out")
+    parser.add_argument("--tower-apart", type=float, default=0.8, help="share of the time before which text teaches the tower nothing")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(args.seed)
     rng = np.random.default_rng(args.seed)
-    model = new_model(args)
+    data = Data(args.pool, rng)
+    data.skipped = args.skipped
+    model = Evlm.load(args.start) if args.start else new_model(data)
+    # One step of AdamW on it would be a large one, as neighbouring pixels are alike.
+    model.vision_model.patch_embedding.requires_grad_(False)
     config = model.config
     media_tokens = config["cross_attention_config"]["media_tokens"]
     tokenizer = load_tokenizer(args.out / "tokenizer.json", config["text_config"]["vocab_size"])
     heads = Heads(config["vision_config"]["hidden_size"], config["text_config"]["hidden_size"])
     both = torch.nn.ModuleList([model, heads])
     muon = Muon(both, is_hidden, muon_rate=0.02, adam_rate=2e-3, decay=0.01)
-    data = Data(args.pool, rng)
     checkpoint, curve_file = args.out / "checkpoint.pt", args.out / "curve.json"
     step, spent, curve = 0, 0.0, []
     if checkpoint.exists():
@@ -135,29 +116,39 @@ def main() -> None:
         is_joint = progress >= args.tower_share
         is_whole = progress >= args.whole_from or rng.random() < 0.1
         frames = int(rng.choice((3, 4, 5, 6, 8), p=(0.2, 0.4, 0.15, 0.1, 0.15))) if is_joint else 1
-        parts = data.pictures(40 if is_joint else 112, is_whole) + [data.clips(5 if is_joint else 16, frames, is_whole)]
-        loss = torch.zeros(())
-        for part in parts:
+        parts = data.pictures(80 if is_joint else 112, is_whole) + [data.clips(4 if is_joint else 16, frames, is_whole)]
+        loss, groups = torch.zeros(()), []
+        shares = [len(part.items) / sum(len(each.items) for each in parts) for part in parts]
+        for part, share in zip(parts, shares):
             features = look(model, part)
-            share = len(part.items) / sum(len(each.items) for each in parts)
             if part.states is None:
                 tower, right = heads.tower_loss(features[-1], patch_targets(part.items, part.owners), picture_targets(part.items))
+                near = heads.near_loss(features[-1], *near_targets(part.items, part.owners, part.kept))
+                tower = tower + near * 0.5
+                note(near=near)
                 note(tower=tower, **right)
             else:
                 scenes = [clip.scene for clip in part.items for _ in range(frames)]
                 tower, _ = heads.tower_loss(features[-1], patch_targets(scenes, part.owners, with_size=False), {})
             loss = loss + tower * share * (args.tower_weight if is_joint else 1.0)
             if is_joint:
-                rows = [(i, *encode(tokenizer, part.frames, media_tokens, random_turns(rng, item))) for i, item in enumerate(part.items) for _ in range(1 if part.states is None else 2)]
-                text, balance, media, which = text_loss(model, features, part.frames, rows)
-                # Clips are few, and what they are about is harder.
-                loss = loss + (text + balance * 0.005) * share * (1.0 if part.states is None else 2.0)
-                if part.states is None:
-                    note(text=text)
-                else:
-                    state_loss = heads.state_loss(media, part.states[which])
-                    loss = loss + state_loss * 0.3
-                    note(clip_text=text, state=state_loss)
+                # Rows of text cost more than pictures, so not every picture has one; clips are few, and have two.
+                asked = [i for i in range(len(part.items)) if part.states is not None or rng.random() < args.asked] or [0]
+                chosen = [(at, part.items[i]) for at, i in enumerate(asked) for _ in range(1 if part.states is None else 2)]
+                rows = [Row(at, *encode(tokenizer, part.frames, media_tokens, random_turns(rng, item))) for at, item in chosen]
+                shown = [each.unflatten(0, (-1, part.frames))[asked].flatten(0, 1) for each in features]
+                if progress < args.tower_apart:
+                    # What a text model wants that knows nothing yet would undo what the tower knows.
+                    shown = [each.detach() for each in shown]
+                groups.append(Group(shown, part.frames, rows))
+        if is_joint:
+            text = text_pass(model, groups, [0.4, 0.4, 0.4] if len(groups) == 3 else [0.8, 0.4])
+            loss = loss + text.loss + text.balance * 0.005
+            note(text=text.losses[0], text_of_many=text.losses[-2], clip_text=text.losses[-1])
+            for number, (media, which) in text.halfway.items():
+                state_loss = heads.state_loss(media, parts[number].states[which])
+                loss = loss + state_loss * 0.3
+                note(state=state_loss)
         muon.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(both.parameters(), 2.0)
@@ -170,6 +161,8 @@ def main() -> None:
             print(json.dumps(entry), flush=True)
             sums.clear()
             data.refresh()
+            # On a busy machine a second thread is mostly waited for.
+            torch.set_num_threads(2 if os.getloadavg()[0] < 4 else 1)
             since, cpu = time.time(), time.process_time()
         if time.time() - saved > 180:
             save(checkpoint, both, muon, step, time.time() - began, curve)
