@@ -79,6 +79,33 @@ export const audioDescriptionSchema = z.object({
 });
 export type AudioDescription = z.infer<typeof audioDescriptionSchema>;
 
+export const visionFamilySchema = z.enum(['evlm', 'mllama', 'mplugowl3']);
+export type VisionFamily = z.infer<typeof visionFamilySchema>;
+
+/** A model that looks, as its files describe it. */
+export const visionDescriptionSchema = z.object({
+  family: visionFamilySchema,
+  imageTokenId: z.number().int().nonnegative(),
+  /** Copies of that token that stand for a picture in a prompt. */
+  imageTokens: z.number().int().positive(),
+  /** What a picture costs in cross-attention, at most. */
+  visionTokens: z.number().int().positive(),
+  vocabSize: z.number().int().positive(),
+  contextSize: z.number().int().positive(),
+  weightBytes: z.number().nonnegative(),
+});
+export type VisionDescription = z.infer<typeof visionDescriptionSchema>;
+
+export const preprocessedSchema = z.object({
+  pixelValues: z.instanceof(Float32Array),
+  /** Slowest dimension first. */
+  shape: z.array(z.number().int().positive()),
+  /** mllama only. */
+  aspectRatioId: z.number().int().positive().optional(),
+  numTiles: z.number().int().positive().optional(),
+});
+export type Preprocessed = z.infer<typeof preprocessedSchema>;
+
 export const quantizedSizeSchema = z.object({
   sourceBytes: z.number().nonnegative(),
   weightBytes: z.number().nonnegative(),
@@ -143,6 +170,16 @@ export interface Addon extends AddonLoaded {
       readonly sampler: string;
       readonly guidance: number;
     },
+  ): Promise<string[]>;
+  /** Reads config.json and headers only; refuses what does not add up, by name. */
+  describeVision(options: Pick<VisionModelOptions, 'folder'>): VisionDescription;
+  loadVisionModel(options: VisionModelOptions, tell: (done: number, total: number) => void): Promise<VisionModel>;
+  stopLoadingVision(): void;
+  /** What the model's tower would get, equal to the reference processor's. */
+  preprocessPicture(options: { readonly folder: string; readonly picture: Picture }): Preprocessed;
+  /** Every stage that an `.npz` of inputs determines, written to another; returns their names. */
+  evalVision(
+    options: Omit<EvaluateOptions, 'tokens'> & { readonly inputs: string; readonly output: string },
   ): Promise<string[]>;
 }
 
@@ -269,6 +306,50 @@ export interface TextModel {
   close(): void;
 }
 
+export type VisionModelOptions = TextModelOptions;
+
+/** A picture as it is seen: upright, transparency laid on white. */
+export interface Picture {
+  readonly width: number;
+  readonly height: number;
+  /** Row by row, 3 bytes a pixel. */
+  readonly rgb: Uint8Array;
+}
+
+export interface VisionInfo extends VisionDescription {
+  readonly kernel: string;
+  readonly cacheBytes: number;
+  /** Keys and values of the pictures that are known. */
+  readonly pictureBytes: number;
+  readonly usedTokens: number;
+}
+
+/** A loaded model that looks, with its conversation's cache. One call at a time. */
+export interface VisionModel {
+  info(): VisionInfo;
+  /**
+   * Looks at a picture and keeps what cross-attention needs of it under `key`; those not asked for the longest are
+   * forgotten when all take too much memory. `tell` counts blocks of the tower.
+   */
+  see(
+    key: string,
+    picture: Picture,
+    tell: (done: number, total: number) => void,
+  ): Promise<{ cached: boolean; visionTokens: number }>;
+  /**
+   * `prompt` holds `imageTokens` copies of `imageTokenId` for each picture; `pictures` are their keys in order.
+   * Fails with `not-found` for a key that was never seen or is forgotten.
+   */
+  generate(
+    options: GenerateOptions & { readonly pictures: readonly string[] },
+    tell: (kind: number, value: number) => void,
+  ): Promise<Generated>;
+  forget(key: string): void;
+  /** What is being seen fails with `cancelled` within a second; what is being written ends with `stopped`. */
+  stop(): void;
+  close(): void;
+}
+
 /** What lutra.node exports. */
 interface Binding {
   load(libraries: AddonLibraries): unknown;
@@ -288,6 +369,11 @@ interface Binding {
   loadAudioModel(options: AudioModelOptions, tell: (done: number, total: number) => void): Promise<AudioModel>;
   stopLoadingAudio(): void;
   evalAudio(options: AudioModelOptions, tell: () => void): Promise<unknown>;
+  describeVision(options: Pick<VisionModelOptions, 'folder'>): unknown;
+  loadVisionModel(options: VisionModelOptions, tell: (done: number, total: number) => void): Promise<VisionModel>;
+  stopLoadingVision(): void;
+  preprocessPicture(options: { readonly folder: string; readonly picture: Picture }): unknown;
+  evalVision(options: Omit<EvaluateOptions, 'tokens'>, tell: () => void): Promise<unknown>;
 }
 
 const bindingNames = [
@@ -308,6 +394,11 @@ const bindingNames = [
   'loadAudioModel',
   'stopLoadingAudio',
   'evalAudio',
+  'describeVision',
+  'loadVisionModel',
+  'stopLoadingVision',
+  'preprocessPicture',
+  'evalVision',
 ] as const satisfies (keyof Binding)[];
 
 function isBinding(value: unknown): value is Binding {
@@ -363,6 +454,17 @@ function guardedAudioModel(model: AudioModel): AudioModel {
     info: () => model.info(),
     generate: (options, tell) => later(() => model.generate(options, tell)),
     preview: () => model.preview(),
+    stop: () => model.stop(),
+    close: () => model.close(),
+  };
+}
+
+function guardedVisionModel(model: VisionModel): VisionModel {
+  return {
+    info: () => model.info(),
+    see: (key, picture, tell) => later(() => model.see(key, picture, tell)),
+    generate: (options, tell) => later(() => model.generate(options, tell)),
+    forget: (key) => model.forget(key),
     stop: () => model.stop(),
     close: () => model.close(),
   };
@@ -474,6 +576,12 @@ export async function loadAddon(addonFolder: string, gpu: AddonGpu, wantsCuda = 
       guardedAudioModel(await later(() => binding.loadAudioModel(options, tell))),
     stopLoadingAudio: () => binding.stopLoadingAudio(),
     evalAudio: (options) => guardedLater(() => binding.evalAudio(options, () => undefined), z.array(z.string())),
+    describeVision: (options) => guarded(() => binding.describeVision(options), visionDescriptionSchema),
+    loadVisionModel: async (options, tell) =>
+      guardedVisionModel(await later(() => binding.loadVisionModel(options, tell))),
+    stopLoadingVision: () => binding.stopLoadingVision(),
+    preprocessPicture: (options) => guarded(() => binding.preprocessPicture(options), preprocessedSchema),
+    evalVision: (options) => guardedLater(() => binding.evalVision(options, () => undefined), z.array(z.string())),
     evalLogits: (options) => guardedLater(() => binding.evalLogits(options, () => undefined), evaluatedLogitsSchema),
     evalPerplexity: (options, tell) =>
       guardedLater(() => binding.evalPerplexity(options, tell), evaluatedPerplexitySchema),

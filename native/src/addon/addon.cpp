@@ -14,6 +14,7 @@
 #include "addon/self_test.h"
 #include "addon/task.h"
 #include "addon/text_model.h"
+#include "addon/vision_model.h"
 #include "cuda/library.h"
 #include "graph/device.h"
 #include "graph/error.h"
@@ -172,6 +173,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(std::make_unique<Classes>().release());  // freed by Node with the environment
   export_text_model(env, exports);
   export_audio_model(env, exports);
+  export_vision_model(env, exports);
   export_quantizer(env, exports);
   return exports;
 }

@@ -7,6 +7,7 @@ namespace lutra::addon {
 struct Classes {
   Napi::FunctionReference text_model;
   Napi::FunctionReference audio_model;
+  Napi::FunctionReference vision_model;
 };
 
 }  // namespace lutra::addon

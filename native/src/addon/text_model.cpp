@@ -14,10 +14,11 @@
 
 #include "addon/classes.h"
 #include "addon/edge.h"
+#include "addon/generation.h"
 #include "addon/task.h"
+#include "addon/text_options.h"
 #include "cuda/device_session.h"
 #include "graph/device.h"
-#include "text/sampler.h"
 #include "text/session.h"
 
 namespace lutra::addon {
@@ -36,16 +37,6 @@ struct Loaded {
 
   [[nodiscard]] const text::Config& config() const { return model ? model->config() : device_model->config(); }
 };
-
-lut::Precision precision_of(const Napi::Object& options) {
-  return field<std::string>(options, "precision") == "exact" ? lut::Precision::exact : lut::Precision::fast;
-}
-
-text::CacheType cache_type_of(const Napi::Object& options) {
-  const auto name = field<std::string>(options, "cacheType");
-  if (name == "f32") return text::CacheType::f32;
-  return name == "q8" ? text::CacheType::q8 : text::CacheType::f16;
-}
 
 std::shared_ptr<Loaded> load(const graph::Ggml& ggml, const std::string& folder, int threads, lut::Precision precision,
                              const core::Progress& progress) {
@@ -107,66 +98,22 @@ class TextModel : public Napi::ObjectWrap<TextModel> {
     return at_the_edge(call.Env(), [&]() -> Napi::Value {
       if (call.Length() < 2 || !call[0].IsObject() || !call[1].IsFunction())
         throw GraphError("bad-input", "generate() takes an object and a function.");
-      const auto options = call[0].As<Napi::Object>();
-      auto prompt = field<std::vector<std::int32_t>>(options, "prompt");
-      auto end_ids = field<std::vector<std::int32_t>>(options, "endIds");
-      const auto most = static_cast<std::int64_t>(field<double>(options, "maxTokens"));
-      text::SamplerOptions sampler;
-      sampler.temperature = static_cast<float>(field<double>(options, "temperature"));
-      sampler.top_k = static_cast<std::int32_t>(field<double>(options, "topK"));
-      sampler.top_p = static_cast<float>(field<double>(options, "topP"));
-      sampler.min_p = static_cast<float>(field<double>(options, "minP"));
-      sampler.repeat_penalty = static_cast<float>(field<double>(options, "repeatPenalty"));
-      sampler.seed = static_cast<std::uint32_t>(field<double>(options, "seed"));
+      auto request = generate_request(call[0].As<Napi::Object>());
       static_cast<void>(loaded());
       stop_ = std::stop_source();
-      return Task::start(call.Env(), call[1].As<Napi::Function>(), stop_.get_token(),
-                         [held = loaded_, prompt = std::move(prompt), end_ids = std::move(end_ids), most, sampler](
-                             const std::stop_token& stop, const Task::Tell& tell) {
-                           return answer(*held, prompt, end_ids, most, sampler, stop, tell);
-                         });
+      return Task::start(
+          call.Env(), call[1].As<Napi::Function>(), stop_.get_token(),
+          [held = loaded_, request = std::move(request)](const std::stop_token& stop, const Task::Tell& tell) {
+            return answer(*held, request, stop, tell);
+          });
     });
   }
 
-  enum Event { reading = 0, token = 1 };
-
-  static Finish answer(Loaded& now, const std::vector<std::int32_t>& prompt, const std::vector<std::int32_t>& end_ids,
-                       std::int64_t most, const text::SamplerOptions& options, const std::stop_token& stop,
+  static Finish answer(Loaded& now, const GenerateRequest& request, const std::stop_token& stop,
                        const Task::Tell& tell) {
     const std::lock_guard lock(now.busy);
     text::Conversation& chat = *now.chat;
-    const std::int64_t cached = chat.keep_prefix(prompt);
-    std::int64_t generated = 0;
-    const char* reason = "length";
-    try {
-      const auto added = std::span(prompt).subspan(static_cast<size_t>(cached));
-      chat.read(added, stop, [&](std::int64_t done) { tell(reading, static_cast<double>(cached + done)); });
-      text::Sampler sampler(options);
-      std::int32_t next = most > 0 ? chat.draw(sampler) : 0;
-      while (generated < most) {
-        if (std::find(end_ids.begin(), end_ids.end(), next) != end_ids.end()) {
-          reason = "end";
-          break;
-        }
-        ++generated;
-        tell(token, next);
-        if (static_cast<std::int64_t>(chat.tokens().size()) >= chat.context_size()) {
-          reason = "context-full";
-          break;
-        }
-        if (generated < most) next = chat.follow(next, sampler, stop);
-      }
-    } catch (const GraphError& error) {
-      if (error.code() != "cancelled") throw;
-      reason = "stopped";
-    }
-    return [cached, generated, reason](Napi::Env env) {
-      auto result = Napi::Object::New(env);
-      result.Set("cachedTokens", static_cast<double>(cached));
-      result.Set("generatedTokens", static_cast<double>(generated));
-      result.Set("reason", reason);
-      return result;
-    };
+    return write_answer(chat, chat.keep_prefix(request.prompt), request, stop, tell);
   }
 
   Napi::Value stop(const Napi::CallbackInfo& call) {

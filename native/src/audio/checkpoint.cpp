@@ -6,6 +6,7 @@
 #include <map>
 #include <string_view>
 
+#include "dense/parameters.h"
 #include "graph/need.h"
 
 namespace lutra::audio {
@@ -124,13 +125,7 @@ std::optional<std::string> prefix_before(const core::Safetensors& file, std::str
 }  // namespace
 
 std::vector<float> Checkpoint::floats(const TensorView& view, const std::string& name) {
-  require_float(view, name);
-  std::vector<float> values(static_cast<std::size_t>(view.elements()));
-  core::to_f32(view.dtype, view.bytes, values);
-  for (const float value : values) {
-    if (!std::isfinite(value)) bad(name, "holds a value that is no finite number");
-  }
-  return values;
+  return dense::floats(view, name);
 }
 
 Checkpoint Checkpoint::open(const std::string& path) {

@@ -1,34 +1,8 @@
 #include "audio/conv.h"
 
 #include <algorithm>
-#include <string_view>
-
-#include "lut/kernels.h"
 
 namespace lutra::audio {
-
-extern const ConvKernels scalar_conv_kernels;
-#ifdef LUTRA_X86
-extern const ConvKernels avx2_conv_kernels;
-extern const ConvKernels avx512_conv_kernels;
-#endif
-#ifdef LUTRA_NEON
-extern const ConvKernels neon_conv_kernels;
-#endif
-
-const ConvKernels* conv_kernels_named(std::string_view name) {
-  if (lut::kernels_named(name) == nullptr) return nullptr;  // it knows what this machine can run
-#ifdef LUTRA_X86
-  if (name == "avx2") return &avx2_conv_kernels;
-  if (name == "avx512") return &avx512_conv_kernels;
-#endif
-#ifdef LUTRA_NEON
-  if (name == "neon") return &neon_conv_kernels;
-#endif
-  return &scalar_conv_kernels;
-}
-
-const ConvKernels& best_conv_kernels() { return *conv_kernels_named(lut::best_kernels().name); }
 
 namespace {
 
@@ -70,7 +44,7 @@ float* row_of(ggml_tensor* x, std::int64_t channel) {
 }
 
 /// y[i] = snake(x[first + i]) for i < count, 0 outside of [0, length).
-void read_snake(const ConvKernels& kernels, const float* x, std::int64_t length, std::int64_t first, std::int64_t count,
+void read_snake(const TileKernels& kernels, const float* x, std::int64_t length, std::int64_t first, std::int64_t count,
                 const Snake* snake, std::size_t channel, float* y) {
   const std::int64_t begin = std::clamp<std::int64_t>(-first, 0, count);
   const std::int64_t end = std::clamp<std::int64_t>(length - first, begin, count);
@@ -90,7 +64,7 @@ constexpr int most_tile_floats = 8 * 48;
 }  // namespace
 
 PackedConv::PackedConv(const ConvWeights& weights, Kind kind, std::int64_t stride, std::int64_t dilation,
-                       const ConvKernels& kernels)
+                       const TileKernels& kernels)
     : kernels_(&kernels),
       n_in_(kind == Kind::strided ? weights.n_in * stride : weights.n_in),
       n_out_(kind == Kind::transposed ? weights.n_out * stride : weights.n_out),
@@ -137,7 +111,7 @@ void PackedConv::multiply(std::int64_t block, const float* a, std::int64_t strid
 }
 
 SnakeConv::SnakeConv(const ConvWeights& weights, std::optional<Snake> before, Kind kind, std::int64_t stride,
-                     const ConvKernels& kernels)
+                     const TileKernels& kernels)
     : kind_(kind),
       kernel_(weights.kernel),
       stride_(stride),
@@ -159,7 +133,7 @@ graph::Tensor SnakeConv::operator()(graph::GraphBuilder& g, graph::Tensor x) con
 void SnakeConv::fill(const ggml_tensor* x, std::int64_t first, std::int64_t frames, float* a,
                      std::int64_t stride) const {
   const Snake* snake = before_ ? &*before_ : nullptr;
-  const ConvKernels& kernels = conv_.kernels();
+  const TileKernels& kernels = conv_.kernels();
   const std::int64_t count = frames + conv_.halo();
   if (kind_ != Kind::strided) {
     const std::int64_t before = kind_ == Kind::same ? padding_ : conv_.halo();
@@ -182,7 +156,7 @@ void SnakeConv::fill(const ggml_tensor* x, std::int64_t first, std::int64_t fram
 
 void SnakeConv::put(ggml_tensor* dst, const float* tile, std::int64_t block, std::int64_t first,
                     std::int64_t count) const {
-  const ConvKernels& kernels = conv_.kernels();
+  const TileKernels& kernels = conv_.kernels();
   for (std::int64_t r = 0; r < kernels.rows; ++r) {
     const std::int64_t o = block * kernels.rows + r;
     if (o >= conv_.n_out()) return;
@@ -229,7 +203,7 @@ void SnakeConv::run(ggml_tensor* dst, int ith, int nth) const noexcept {
 }
 
 ResidualUnit::ResidualUnit(Snake first, const ConvWeights& wide, std::int64_t dilation, Snake second,
-                           const ConvWeights& narrow, const ConvKernels& kernels)
+                           const ConvWeights& narrow, const TileKernels& kernels)
     : first_(std::move(first)),
       wide_(wide, PackedConv::Kind::same, 1, dilation, kernels),
       second_(std::move(second)),
@@ -241,7 +215,7 @@ graph::Tensor ResidualUnit::operator()(graph::GraphBuilder& g, graph::Tensor x) 
 
 void ResidualUnit::run(ggml_tensor* dst, int ith, int nth) const noexcept {
   const ggml_tensor* x = dst->src[0];
-  const ConvKernels& kernels = wide_.kernels();
+  const TileKernels& kernels = wide_.kernels();
   const std::int64_t tile = kernels.frames;
   const std::int64_t frames = dst->ne[0];
   const std::int64_t channels = dst->ne[1];

@@ -4,11 +4,14 @@
 #include <span>
 #include <vector>
 
-#include "audio/conv_kernels.h"
 #include "core/aligned_bytes.h"
+#include "dense/tile_kernels.h"
 #include "graph/custom.h"
 
 namespace lutra::audio {
+
+using dense::best_tile_kernels;
+using dense::TileKernels;
 
 /// x + sin(alpha x)^2 / beta per channel (Snake: Ziyin et al. 2020; beta: Lee et al., BigVGAN, 2023).
 struct Snake {
@@ -31,20 +34,20 @@ class PackedConv {
  public:
   enum class Kind { same, strided, transposed };
   PackedConv(const ConvWeights& weights, Kind kind, std::int64_t stride, std::int64_t dilation,
-             const ConvKernels& kernels);
+             const TileKernels& kernels);
 
   [[nodiscard]] std::int64_t n_in() const { return n_in_; }  ///< phases counted apart
   [[nodiscard]] std::int64_t n_out() const { return n_out_; }
   [[nodiscard]] std::int64_t taps() const { return taps_; }
   [[nodiscard]] std::int64_t halo() const { return (taps_ - 1) * dilation_; }
   [[nodiscard]] std::int64_t blocks() const { return (n_out_ + kernels_->rows - 1) / kernels_->rows; }
-  [[nodiscard]] const ConvKernels& kernels() const { return *kernels_; }
+  [[nodiscard]] const TileKernels& kernels() const { return *kernels_; }
 
   /// One block of output channels at frame `f` of `a` (n_in, stride) -> out (rows, frames of the kernels)
   void multiply(std::int64_t block, const float* a, std::int64_t stride, std::int64_t f, float* out) const;
 
  private:
-  const ConvKernels* kernels_;
+  const TileKernels* kernels_;
   std::int64_t n_in_;
   std::int64_t n_out_;
   std::int64_t taps_;
@@ -59,7 +62,7 @@ class SnakeConv {
  public:
   using Kind = PackedConv::Kind;
   SnakeConv(const ConvWeights& weights, std::optional<Snake> before, Kind kind, std::int64_t stride,
-            const ConvKernels& kernels = best_conv_kernels());
+            const TileKernels& kernels = best_tile_kernels());
 
   /// x (frames, n_in) -> (frames', n_out)
   graph::Tensor operator()(graph::GraphBuilder& g, graph::Tensor x) const;
@@ -84,7 +87,7 @@ class ResidualUnit {
  public:
   /// `wide` keeps the length; `narrow` has a kernel of 1.
   ResidualUnit(Snake first, const ConvWeights& wide, std::int64_t dilation, Snake second, const ConvWeights& narrow,
-               const ConvKernels& kernels = best_conv_kernels());
+               const TileKernels& kernels = best_tile_kernels());
 
   /// (frames, channels) -> the same
   graph::Tensor operator()(graph::GraphBuilder& g, graph::Tensor x) const;

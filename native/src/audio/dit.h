@@ -5,11 +5,16 @@
 #include <string>
 #include <vector>
 
-#include "audio/attention.h"
 #include "audio/checkpoint.h"
-#include "audio/parameters.h"
+#include "dense/attention.h"
+#include "dense/parameters.h"
 
 namespace lutra::audio {
+
+using dense::Attend;
+using dense::Dense;
+using dense::Parameters;
+using dense::WeightType;
 
 /// Stable Audio's diffusion transformer (Evans et al. 2024): latents as tokens behind one token for time and the global
 /// numbers, rotary self-attention, cross-attention to text and numbers, SwiGLU.

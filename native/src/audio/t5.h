@@ -5,9 +5,13 @@
 #include <vector>
 
 #include "audio/config.h"
-#include "audio/parameters.h"
+#include "dense/parameters.h"
 
 namespace lutra::audio {
+
+using dense::Dense;
+using dense::Parameters;
+using dense::WeightType;
 
 /// T5's encoder (Raffel et al. 2020; transformers' T5EncoderModel): relative positions in the scores, no 1/sqrt(d),
 /// RMS norms without a shift.

@@ -111,12 +111,15 @@ void attend_rows(const Cache& cache, std::int64_t layer, std::int64_t kv_head, c
   alignas(64) float totals[n_rows][largest_dim];
   alignas(64) float scores[n_rows][piece];
   float maximum[n_rows];
-  float sum[n_rows] = {};
+  float sum[n_rows];
+  const bool is_part = rows.maximum != nullptr;
   std::int64_t first = rows.first[0];
   std::int64_t end = rows.end[0];
   for (int r = 0; r < n_rows; ++r) {
-    maximum[r] = minus_infinity;
+    maximum[r] = is_part ? rows.maximum[r] : minus_infinity;
+    sum[r] = is_part ? rows.sum[r] : 0;
     std::memset(totals[r], 0, static_cast<std::size_t>(dim) * sizeof(float));
+    if (is_part) std::memcpy(totals[r], rows.output[r], static_cast<std::size_t>(shape.head_dim) * sizeof(float));
     if (rows.first[r] < first) first = rows.first[r];
     if (rows.end[r] > end) end = rows.end[r];
   }
@@ -145,7 +148,11 @@ void attend_rows(const Cache& cache, std::int64_t layer, std::int64_t kv_head, c
     for (; d < dim; d += lanes) gather<type, n_rows, 1>(values + d, dim, count, scores, from(d));
   }
   for (int r = 0; r < n_rows; ++r) {
-    for (std::int64_t d = 0; d < shape.head_dim; ++d) rows.output[r][d] = totals[r][d] / sum[r];
+    const float whole = is_part ? 1.0F : sum[r];
+    for (std::int64_t d = 0; d < shape.head_dim; ++d) rows.output[r][d] = totals[r][d] / whole;
+    if (!is_part) continue;
+    rows.maximum[r] = maximum[r];
+    rows.sum[r] = sum[r];
   }
 }
 

@@ -13,6 +13,10 @@ struct AttentionRows {
   float* output[most];            ///< (head_dim)
   std::int64_t first[most] = {};  ///< the first position that the row sees
   std::int64_t end[most] = {};    ///< one past the last
+  /// Where attention goes over several caches, each row's largest score and sum of weights so far (minus infinity and 0
+  /// at first); `output` then holds sums that are not yet divided. Null for a single cache.
+  float* maximum = nullptr;  ///< (count)
+  float* sum = nullptr;      ///< (count)
 };
 
 /// softmax(q k^T) v over a cached head, by pieces of positions with a running maximum (Milakov and Gimelshein, 2018).

@@ -23,8 +23,9 @@ float round_to_bytes(const float* values, std::int64_t count, std::int8_t* targe
 }  // namespace
 
 Cache::Cache(const Config& config, CacheType type)
-    : shape_{type, config.num_key_value_heads, config.head_dim},
-      layers_(static_cast<std::size_t>(config.num_hidden_layers)) {}
+    : Cache(CacheShape{type, config.num_key_value_heads, config.head_dim}, config.num_hidden_layers) {}
+
+Cache::Cache(CacheShape shape, std::int64_t layers) : shape_(shape), layers_(static_cast<std::size_t>(layers)) {}
 
 void Cache::reserve(std::int64_t positions) {
   const auto blocks =

@@ -32,6 +32,7 @@ struct CacheShape {
 class Cache {
  public:
   Cache(const Config& config, CacheType type);
+  Cache(CacheShape shape, std::int64_t layers);
 
   [[nodiscard]] const CacheShape& shape() const { return shape_; }
   /// Room for that many positions. Throws `std::bad_alloc`; what was there stays.

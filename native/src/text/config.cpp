@@ -6,8 +6,7 @@
 #include <numbers>
 #include <string_view>
 
-#include "core/json.h"
-#include "core/mapped_file.h"
+#include "text/config_fields.h"
 
 namespace lutra::text {
 namespace {
@@ -15,55 +14,10 @@ namespace {
 using core::Error;
 using core::Json;
 
+/// What attention over a cache takes.
+constexpr std::int64_t most_head_dim = 1024;
+
 constexpr std::array<std::string_view, 4> known_types = {"llama", "mistral", "qwen2", "qwen3"};
-
-Error wrong(const std::string& field, const std::string& what) {
-  return Error{"bad-file", "config.json: \"" + field + "\" " + what + ".", "Get the model's config.json again.", field};
-}
-
-/// Reads fields and keeps the first that is wrong.
-class Fields {
- public:
-  explicit Fields(const Json& json) : json_(&json) {}
-
-  std::int64_t whole(const char* name, std::int64_t most, std::int64_t otherwise = 0) {
-    const Json* value = json_->find(name);
-    if (value == nullptr || value->is_null()) {
-      if (otherwise == 0) fail(name, "is missing");
-      return otherwise;
-    }
-    const auto number = value->whole();
-    if (!number || *number < 1 || *number > most) fail(name, "is not between 1 and " + std::to_string(most));
-    return number.value_or(1);
-  }
-  double number(const char* name, double otherwise) {
-    const Json* value = json_->find(name);
-    if (value == nullptr || value->is_null()) return otherwise;
-    const auto found = value->number();
-    if (!found || !(*found > 0)) fail(name, "is no positive number");
-    return found.value_or(otherwise);
-  }
-  [[nodiscard]] std::string text(const char* name, std::string otherwise) const {
-    const Json* value = json_->find(name);
-    return value != nullptr && value->string() != nullptr ? *value->string() : std::move(otherwise);
-  }
-  [[nodiscard]] bool flag(const char* name, bool otherwise) const {
-    const Json* value = json_->find(name);
-    return value != nullptr && value->boolean() != nullptr ? *value->boolean() : otherwise;
-  }
-  [[nodiscard]] const Json* object(const char* name) const {
-    const Json* value = json_->find(name);
-    return value != nullptr && value->object() != nullptr ? value : nullptr;
-  }
-  void fail(const std::string& field, const std::string& what) {
-    if (problem.code.empty()) problem = wrong(field, what);
-  }
-
-  Error problem;
-
- private:
-  const Json* json_;
-};
 
 /// Llama 3's scaling (transformers, modeling_rope_utils.py): long waves are stretched by `factor`, short ones are kept,
 /// and between them it fades.
@@ -145,45 +99,50 @@ void read_window(Fields& fields, const Json& json, Config& config) {
 }  // namespace
 
 core::Result<Config> Config::read(const std::string& folder) {
-  const std::string path = folder + "/config.json";
-  const auto file = core::MappedFile::open(path);
-  if (!file) return file.error();
-  constexpr std::size_t most = 20'000'000;
-  if (file->bytes().size() > most) return core::bad_file(path, "it is too large");
-  const std::string_view text(reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size());
-  const auto json = core::parse_json(text, path);
+  const auto json = read_config_json(folder);
   if (!json) return json.error();
-  if (json->object() == nullptr) return core::bad_file(path, "it is no JSON object");
-
-  Fields fields(*json);
-  Config config;
-  config.model_type = fields.text("model_type", "");
-  bool is_known = false;
-  for (const std::string_view type : known_types) is_known = is_known || config.model_type == type;
-  if (!is_known) {
-    return Error{"not-supported", "Models of type \"" + config.model_type + "\" are not known here.",
+  const std::string type = Fields(*json).text("model_type", "");
+  if (!knows(type)) {
+    return Error{"not-supported", "Models of type \"" + type + "\" are not known here.",
                  "Known are llama, mistral, qwen2 and qwen3.", "model_type"};
   }
-  config.vocab_size = fields.whole("vocab_size", 10'000'000);
-  config.hidden_size = fields.whole("hidden_size", 1 << 20);
-  config.intermediate_size = fields.whole("intermediate_size", 1 << 22);
-  config.num_hidden_layers = fields.whole("num_hidden_layers", 1000);
-  config.num_attention_heads = fields.whole("num_attention_heads", 4096);
-  config.num_key_value_heads = fields.whole("num_key_value_heads", 4096, config.num_attention_heads);
-  config.max_position_embeddings = fields.whole("max_position_embeddings", 1 << 30);
+  return parse(*json, *json, {}, {});
+}
+
+bool Config::knows(const std::string& model_type) {
+  return std::find(known_types.begin(), known_types.end(), model_type) != known_types.end();
+}
+
+core::Result<Config> Config::parse(const Json& json, const Json& whole, const std::string& place,
+                                   const Config& defaults) {
+  Fields fields(json, place);
+  Config config = defaults;
+  config.model_type = fields.text("model_type", defaults.model_type);
+  config.vocab_size = fields.whole("vocab_size", 10'000'000, defaults.vocab_size);
+  config.hidden_size = fields.whole("hidden_size", 1 << 20, defaults.hidden_size);
+  config.intermediate_size = fields.whole("intermediate_size", 1 << 22, defaults.intermediate_size);
+  config.num_hidden_layers = fields.whole("num_hidden_layers", 1000, defaults.num_hidden_layers);
+  config.num_attention_heads = fields.whole("num_attention_heads", 4096, defaults.num_attention_heads);
+  config.num_key_value_heads =
+      fields.whole("num_key_value_heads", 4096,
+                   defaults.num_key_value_heads > 0 ? defaults.num_key_value_heads : config.num_attention_heads);
+  config.max_position_embeddings = fields.whole("max_position_embeddings", 1 << 30, defaults.max_position_embeddings);
   if (!fields.problem.code.empty()) return fields.problem;
-  config.head_dim =
-      fields.whole("head_dim", 1 << 16, std::max<std::int64_t>(1, config.hidden_size / config.num_attention_heads));
+  config.head_dim = fields.whole("head_dim", most_head_dim,
+                                 std::max<std::int64_t>(1, config.hidden_size / config.num_attention_heads));
   config.rms_norm_eps = fields.number("rms_norm_eps", config.rms_norm_eps);
   config.tie_word_embeddings = fields.flag("tie_word_embeddings", false);
   if (fields.text("hidden_act", "silu") != "silu") fields.fail("hidden_act", "is not silu");
   if (config.num_attention_heads % config.num_key_value_heads != 0)
     fields.fail("num_key_value_heads", "does not divide num_attention_heads");
   if (config.head_dim % 2 != 0) fields.fail("head_dim", "is odd");
+  if (config.head_dim > most_head_dim) fields.fail("num_attention_heads", "makes heads wider than 1024");
   read_rope(fields, config);
-  read_window(fields, *json, config);
-  read_quantization(fields, config);
+  read_window(fields, json, config);
+  Fields outer(whole);
+  read_quantization(fields.object("quantization_config") != nullptr ? fields : outer, config);
   if (!fields.problem.code.empty()) return fields.problem;
+  if (!outer.problem.code.empty()) return outer.problem;
   return config;
 }
 

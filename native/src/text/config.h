@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "core/json.h"
 #include "core/result.h"
 
 namespace lutra::text {
@@ -32,12 +33,22 @@ struct Config {
   int lut_bits = 0;
   std::int64_t lut_group_size = 0;
 
+  /// Rows of the embedding beyond the vocabulary: tokens that are read and never written (mllama's picture).
+  std::int64_t extra_embedding_rows = 0;
+
+  [[nodiscard]] std::int64_t input_vocab_size() const { return vocab_size + extra_embedding_rows; }
   [[nodiscard]] std::int64_t window_of(std::int64_t layer) const {
     return !layer_slides.empty() && layer_slides[static_cast<std::size_t>(layer)] ? sliding_window : 0;
   }
 
   /// Fails with `bad-file` or `not-supported` that names the field.
   static core::Result<Config> read(const std::string& folder);
+  /// A text model's object within the `whole` config.json, which may say how all of it is quantized. `place` stands
+  /// before the names of fields in messages; what is not 0 in `defaults` may be missing.
+  static core::Result<Config> parse(const core::Json& json, const core::Json& whole, const std::string& place,
+                                    const Config& defaults);
+  /// Whether `read` takes models of that type.
+  static bool knows(const std::string& model_type);
 };
 
 }  // namespace lutra::text

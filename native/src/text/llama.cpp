@@ -1,88 +1,13 @@
 #include "text/llama.h"
 
-#include <algorithm>
-
 #include "graph/error.h"
 #include "text/loader.h"
 
 namespace lutra::text {
 
 using graph::GraphBuilder;
+using graph::need;
 using graph::Tensor;
-
-Projections::Projections(std::vector<Part> parts, lut::Precision precision) : parts_(std::move(parts)) {
-  const auto shares = [&](const Part& part) {
-    return part.packed && lut::share_activations(*part.packed, *parts_.front().packed);
-  };
-  is_one_ = parts_.front().packed && std::all_of(parts_.begin(), parts_.end(), shares);
-  std::vector<const lut::PackedMatrix*> all;
-  for (const Part& part : parts_) {
-    if (!part.packed) continue;
-    all.push_back(part.packed.get());
-    if (is_one_) continue;
-    prepare_.emplace_back(*part.packed, precision);
-    products_.emplace_back(std::vector{all.back()}, precision);
-  }
-  if (!is_one_) return;
-  prepare_.emplace_back(*all.front(), precision);
-  products_.emplace_back(all, precision);
-  if (all.size() == 2 && all[0]->rows == all[1]->rows) gated_.emplace(all, precision, lut::Products::Form::gated);
-}
-
-std::vector<Tensor> Projections::operator()(GraphBuilder& g, Tensor x, const graph::RMSNorm* norm) {
-  std::vector<Tensor> results;
-  const auto with_bias = [&](const Part& part, Tensor y) {
-    return part.bias == nullptr ? y : ggml_add(g, y, part.bias);
-  };
-  if (is_one_) {
-    Tensor prepared = prepare_.front()(g, x, norm == nullptr ? nullptr : norm->weight, norm == nullptr ? 0 : norm->eps);
-    Tensor all = products_.front()(g, prepared);
-    std::int64_t first = 0;
-    for (const Part& part : parts_) {
-      Tensor rows = parts_.size() == 1 ? all
-                                       : ggml_view_2d(g, all, part.rows, all->ne[1], all->nb[1],
-                                                      static_cast<size_t>(first) * sizeof(float));
-      results.push_back(with_bias(part, rows));
-      first += part.rows;
-    }
-    return results;
-  }
-  if (norm != nullptr) x = (*norm)(g, x);
-  std::size_t next = 0;
-  for (const Part& part : parts_) {
-    if (part.dense) {
-      results.push_back(with_bias(part, (*part.dense)(g, x)));
-      continue;
-    }
-    results.push_back(with_bias(part, products_[next](g, prepare_[next](g, x, nullptr, 0))));
-    ++next;
-  }
-  return results;
-}
-
-Tensor Projections::gated(GraphBuilder& g, Tensor x, const graph::RMSNorm& norm) {
-  const bool has_bias = parts_[0].bias != nullptr || parts_[1].bias != nullptr;
-  if (gated_ && !has_bias) return (*gated_)(g, prepare_.front()(g, x, norm.weight, norm.eps));
-  const auto parts = (*this)(g, x, &norm);
-  return ggml_mul(g, ggml_silu(g, ggml_cont(g, parts[0])), parts[1]);
-}
-
-Tensor Projections::added(GraphBuilder& g, Tensor x, Tensor residual) {
-  if (is_one_ && parts_.front().bias == nullptr)
-    return products_.front()(g, prepare_.front()(g, x, nullptr, 0), residual);
-  return ggml_add(g, residual, (*this)(g, x, nullptr).front());
-}
-
-void Projections::observe(AllStatistics& all) {
-  std::size_t next = 0;
-  for (const Part& part : parts_) {
-    if (!part.packed) continue;
-    if (is_one_ && next > 0) return;  // the others share the first one's inputs
-    auto& own = all[part.name];
-    own = std::make_unique<lut::InputStatistics>();
-    prepare_[next++].observe(own.get());
-  }
-}
 
 Tensor Llama::Embedding::operator()(GraphBuilder& g, Tensor ids) const {
   const std::array<int64_t, GGML_MAX_DIMS> shape = {weight_.shape[1], ids->ne[0], 1, 1};
@@ -110,10 +35,14 @@ Llama::Llama(Config config, core::Safetensors file, const graph::Compute& comput
 
 std::unique_ptr<Llama> Llama::load(const std::string& folder, const graph::Compute& compute, lut::Precision precision,
                                    const core::Progress& progress) {
-  Config config = need(Config::read(folder));
-  core::Safetensors file = need(core::Safetensors::open(folder));
-  std::unique_ptr<Llama> model(new Llama(std::move(config), std::move(file), compute, precision));
-  Loader(*model, folder, progress).load();
+  LlamaSource source{need(Config::read(folder)), need(core::Safetensors::open(folder)), folder};
+  return load(std::move(source), compute, precision, progress);
+}
+
+std::unique_ptr<Llama> Llama::load(LlamaSource source, const graph::Compute& compute, lut::Precision precision,
+                                   const core::Progress& progress) {
+  std::unique_ptr<Llama> model(new Llama(source.config, source.file, compute, precision));
+  Loader(*model, std::move(source), progress).load();
   return model;
 }
 
@@ -143,16 +72,18 @@ std::vector<LayerAttention> Llama::attention_over(Cache& cache, const Step& step
 }
 
 void Llama::forward(GraphBuilder& g, std::int64_t n, std::span<const LayerAttention> layers, bool all_logits,
-                    const ResidualTap& tap) {
+                    const ResidualTap& tap, const ResidualTap& before) {
   Tensor x = (*embed_tokens_)(g, g.input("ids", GGML_TYPE_I32, {n}));  // (hidden_size, n)
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     auto& [input_layernorm, self_attn, post_attention_layernorm, mlp] = layers_[i];
+    if (before) x = before(g, static_cast<std::int64_t>(i), x);
     const auto qkv = self_attn.qkv_proj(g, x, &input_layernorm);
     Tensor y = layers[i].attend(g, layers[i].store(g, qkv[0], qkv[1], qkv[2]));  // (head_dim * n_heads, n)
     x = self_attn.o_proj.added(g, y, x);
     x = mlp.down_proj.added(g, mlp.gate_up_proj.gated(g, x, post_attention_layernorm), x);
     if (tap) x = tap(g, static_cast<std::int64_t>(i), x);
   }
+  if (before) x = before(g, config_.num_hidden_layers, x);
   if (!all_logits) x = ggml_view_2d(g, x, x->ne[0], 1, x->nb[1], static_cast<size_t>(x->ne[1] - 1) * x->nb[1]);
   g.output("logits", (*lm_head_)(g, x, &*norm_).front());  // (vocab_size, n or 1)
 }

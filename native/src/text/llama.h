@@ -1,6 +1,5 @@
 #pragma once
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -11,46 +10,11 @@
 #include "core/safetensors.h"
 #include "core/threads.h"
 #include "graph/modules.h"
-#include "lut/dense_mul_mat.h"
-#include "lut/projection.h"
 #include "text/attention.h"
 #include "text/config.h"
+#include "text/projections.h"
 
 namespace lutra::text {
-
-using AllStatistics = std::map<std::string, std::unique_ptr<lut::InputStatistics>>;
-
-/// Projections of one input, e.g. q, k and v. Where their weights are cut alike they are one node.
-class Projections {
- public:
-  /// A weight as it is used: packed, or as it lies in the file (exact mode, 16 or 32 bits).
-  struct Part {
-    std::unique_ptr<lut::PackedMatrix> packed;
-    std::unique_ptr<lut::DenseMulMat> dense;
-    std::string name;              // of the module in the checkpoint
-    graph::Tensor bias = nullptr;  // (rows), or null
-    std::int64_t rows = 0;
-  };
-
-  Projections(std::vector<Part> parts, lut::Precision precision);
-
-  /// x (columns, n), through `norm` first where there is one -> (rows, n) of each part; rows may lie apart.
-  std::vector<graph::Tensor> operator()(graph::GraphBuilder& g, graph::Tensor x, const graph::RMSNorm* norm);
-  /// silu(first part) * second part
-  graph::Tensor gated(graph::GraphBuilder& g, graph::Tensor x, const graph::RMSNorm& norm);
-  /// residual + the only part
-  graph::Tensor added(graph::GraphBuilder& g, graph::Tensor x, graph::Tensor residual);
-
-  /// Packed parts add up their inputs from now on; one entry per module's name.
-  void observe(AllStatistics& all);
-
- private:
-  std::vector<Part> parts_;
-  std::vector<lut::Prepare> prepare_;    // one for all parts, or one for each (packed ones only)
-  std::vector<lut::Products> products_;  // likewise
-  std::optional<lut::Products> gated_;
-  bool is_one_ = false;
-};
 
 struct SelfAttention {
   Projections qkv_proj;
@@ -76,6 +40,16 @@ struct LayerAttention {
   Attend attend;
 };
 
+/// Where a text model lies within a checkpoint.
+struct LlamaSource {
+  Config config;
+  core::Safetensors file;
+  std::string folder;            ///< for formats that keep numbers in files of their own
+  std::string model = "model.";  ///< before `embed_tokens`, `layers` and `norm`
+  std::string head = "lm_head";
+  std::vector<std::int64_t> layers = {};  ///< each layer's number in the checkpoint; empty: 0, 1, 2, …
+};
+
 /// Looks at the residual stream (hidden_size, n) that a layer hands on, and gives what goes to the next one.
 using ResidualTap = std::function<graph::Tensor(graph::GraphBuilder& g, std::int64_t layer, graph::Tensor x)>;
 
@@ -88,6 +62,9 @@ class Llama {
   /// `progress` counts bytes of weights.
   static std::unique_ptr<Llama> load(const std::string& folder, const graph::Compute& compute, lut::Precision precision,
                                      const core::Progress& progress = {});
+  /// A text model within a larger checkpoint.
+  static std::unique_ptr<Llama> load(LlamaSource source, const graph::Compute& compute, lut::Precision precision,
+                                     const core::Progress& progress = {});
 
   [[nodiscard]] const Config& config() const { return config_; }
   [[nodiscard]] const graph::Compute& compute() const { return *compute_; }
@@ -98,8 +75,9 @@ class Llama {
   [[nodiscard]] std::string kernel() const;
 
   /// The graph of `n` tokens: input `ids` i32 (n); output `logits` (vocab_size, n), or (vocab_size, 1) of the last.
+  /// `before` may put blocks of its own before each layer and, as layer `num_hidden_layers`, after the last.
   void forward(graph::GraphBuilder& g, std::int64_t n, std::span<const LayerAttention> layers, bool all_logits,
-               const ResidualTap& tap = {});
+               const ResidualTap& tap = {}, const ResidualTap& before = {});
   /// Begins to add up the inputs of every packed projection, for a quantizer.
   void observe(AllStatistics& all);
   /// The attention parts of every layer over a cache.

@@ -1,31 +1,14 @@
 #include "text/loader.h"
 
 namespace lutra::text {
-namespace {
 
-void require_float(const core::TensorView& view, const std::string& name) {
-  if (view.dtype == core::Dtype::f32 || view.dtype == core::Dtype::f16 || view.dtype == core::Dtype::bf16) return;
-  refuse(core::Error{"bad-file", "The tensor \"" + name + "\" is neither f32, f16 nor bf16.", "Get the file again.",
-                     name});
-}
+using graph::need;
 
-bool is_vector(const std::string& name, const core::TensorView& view) {
-  return (name.ends_with("norm.weight") || name.ends_with(".bias")) && view.shape.size() == 1;
-}
-
-[[noreturn]] void refuse_length(const std::string& name) {
-  refuse(core::Error{"bad-file", "The tensor \"" + name + "\" has the wrong length.", "Get the file again.", name});
-}
-
-}  // namespace
-
-Llama::Loader::Loader(Llama& model, std::string folder, const core::Progress& progress)
+Llama::Loader::Loader(Llama& model, LlamaSource source, const core::Progress& progress)
     : model_(&model),
-      progress_(&progress),
-      threads_(static_cast<std::size_t>(model.compute_->n_threads())),
-      quantized_(model.file_, std::move(folder), model.config_) {
-  for (const auto& [name, view] : model.file_.tensors()) total_bytes_ += view.bytes.size();
-}
+      source_(std::move(source)),
+      reader_(model.file_, source_.folder, model.config_, model.precision_,
+              static_cast<std::size_t>(model.compute_->n_threads()), progress) {}
 
 void Llama::Loader::load() {
   Llama& m = *model_;
@@ -34,14 +17,15 @@ void Llama::Loader::load() {
   const int64_t queries = config.num_attention_heads * config.head_dim;
   const int64_t keys = config.num_key_value_heads * config.head_dim;
 
-  const std::string embedding = "model.embed_tokens";
-  const std::array<int64_t, 2> shape = {config.vocab_size, hidden};
+  const std::string embedding = source_.model + "embed_tokens";
+  const std::array<int64_t, 2> shape = {config.input_vocab_size(), hidden};
   const core::TensorView tokens = need(m.file_.get(embedding + ".weight", shape));
   require_float(tokens, embedding + ".weight");
   m.embed_tokens_.emplace(tokens);
   read_vectors();
   for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
-    const std::string block = "model.layers." + std::to_string(layer) + ".";
+    const std::int64_t number = source_.layers.empty() ? layer : source_.layers[static_cast<size_t>(layer)];
+    const std::string block = source_.model + "layers." + std::to_string(number) + ".";
     const std::string attention = block + "self_attn.";
     const std::string mlp = block + "mlp.";
     // In the order of the paper; an unknown order of evaluation would make errors depend on the compiler.
@@ -62,20 +46,27 @@ void Llama::Loader::load() {
         Mlp{projections(std::move(gate), std::move(up)), projections(std::move(down))},
     });
   }
-  m.norm_ = norm("model.norm", hidden);
-  const bool has_head = !config.tie_word_embeddings && lut::storage_of(m.file_, "lm_head") != lut::Storage::missing;
-  m.lm_head_ = projections(part(has_head ? "lm_head" : embedding, config.vocab_size, hidden));
+  m.norm_ = norm(source_.model + "norm", hidden);
+  const bool has_head = !config.tie_word_embeddings && reader_.has_matrix(source_.head);
+  m.lm_head_ = projections(part(has_head ? source_.head : embedding, config.vocab_size, hidden));
+  m.weight_bytes_ = reader_.weight_bytes();
+  m.bits_ = reader_.bits();
+}
+
+bool Llama::Loader::is_own_vector(const std::string& name, const core::TensorView& view) const {
+  const bool is_own = name.starts_with(source_.model) || name.starts_with(source_.head);
+  return is_own && (name.ends_with("norm.weight") || name.ends_with(".bias")) && view.shape.size() == 1;
 }
 
 void Llama::Loader::read_vectors() {
   const auto& tensors = model_->file_.tensors();
   for (const auto& [name, view] : tensors) {
-    if (is_vector(name, view)) model_->weights_.declare(name, GGML_TYPE_F32, view.shape);
+    if (is_own_vector(name, view)) model_->weights_.declare(name, GGML_TYPE_F32, view.shape);
   }
   model_->weights_.allocate();
   std::vector<float> values;
   for (const auto& [name, view] : tensors) {
-    if (!is_vector(name, view)) continue;
+    if (!is_own_vector(name, view)) continue;
     require_float(view, name);
     values.resize(static_cast<size_t>(view.elements()));
     core::to_f32(view.dtype, view.bytes, values);
@@ -96,29 +87,7 @@ graph::Tensor Llama::Loader::head_norm(const std::string& prefix) const {
 }
 
 Projections::Part Llama::Loader::part(const std::string& prefix, std::int64_t rows, std::int64_t columns) {
-  if (progress_->cancelled()) throw graph::GraphError("cancelled", "Cancelled.");
-  Projections::Part result;
-  result.rows = rows;
-  result.name = prefix;
-  result.bias = model_->weights_.find(prefix + ".bias");
-  if (result.bias != nullptr && result.bias->ne[0] != rows) refuse_length(prefix + ".bias");
-  const lut::Storage storage = lut::storage_of(model_->file_, prefix);
-  if (storage == lut::Storage::dense || storage == lut::Storage::missing) {
-    const std::array<int64_t, 2> shape = {rows, columns};
-    const core::TensorView view = need(model_->file_.get(prefix + ".weight", shape));
-    require_float(view, prefix + ".weight");
-    if (model_->precision_ == lut::Precision::fast)
-      result.packed = std::make_unique<lut::PackedMatrix>(lut::pack_q8(view, threads_));
-    else
-      result.dense = std::make_unique<lut::DenseMulMat>(view);
-  } else {
-    const lut::LutMatrix matrix = quantized_.read(storage, prefix, rows, columns);
-    if (model_->bits_ == 16) model_->bits_ = matrix.bits;
-    result.packed = std::make_unique<lut::PackedMatrix>(lut::pack(matrix, model_->precision_, threads_));
-  }
-  model_->weight_bytes_ += result.packed ? result.packed->size_bytes() : result.dense->weight().bytes.size();
-  let_go(prefix);
-  return result;
+  return reader_.part(prefix, rows, columns, model_->weights_.find(prefix + ".bias"));
 }
 
 template <typename... Parts>
@@ -126,15 +95,6 @@ Projections Llama::Loader::projections(Parts... parts) {
   std::vector<Projections::Part> all;
   (all.push_back(std::move(parts)), ...);
   return {std::move(all), model_->precision_};
-}
-
-void Llama::Loader::let_go(const std::string& prefix) {
-  const auto& tensors = model_->file_.tensors();
-  for (auto it = tensors.lower_bound(prefix + "."); it != tensors.end() && it->first.starts_with(prefix + "."); ++it) {
-    done_bytes_ += it->second.bytes.size();
-    core::MappedFile::let_go(it->second.bytes);
-  }
-  progress_->tell(done_bytes_, total_bytes_);
 }
 
 }  // namespace lutra::text

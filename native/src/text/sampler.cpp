@@ -17,6 +17,7 @@ std::int32_t Sampler::draw(std::span<const float> logits, std::span<const std::i
     std::sort(seen.begin(), seen.end());
     seen.erase(std::unique(seen.begin(), seen.end()), seen.end());
     for (const std::int32_t token : seen) {
+      if (static_cast<size_t>(token) >= candidates_.size()) continue;  // read, and never written
       float& logit = candidates_[static_cast<size_t>(token)].logit;
       logit = logit > 0 ? logit / options_.repeat_penalty : logit * options_.repeat_penalty;
     }

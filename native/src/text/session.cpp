@@ -18,7 +18,7 @@ constexpr std::int64_t all_logits_tokens = 64;
 }  // namespace
 
 Session::Session(Llama& model, std::int64_t context_size, CacheType cache_type)
-    : Conversation(context_size, model.config().vocab_size),
+    : Conversation(context_size, model.config().input_vocab_size()),
       model_(&model),
       cache_(model.config(), cache_type),
       layers_(model.attention_over(cache_, step_)) {}
@@ -29,7 +29,7 @@ Session::Graph& Session::graph_of(std::int64_t n, bool all_logits) {
   constexpr size_t nodes_per_layer = 96;
   graph.runner = std::make_unique<graph::Runner>(
       model_->compute(), 64 + nodes_per_layer * static_cast<size_t>(model_->config().num_hidden_layers));
-  graph.runner->build([&](graph::GraphBuilder& g) { model_->forward(g, n, layers_, all_logits, tap_); });
+  graph.runner->build([&](graph::GraphBuilder& g) { model_->forward(g, n, layers_, all_logits, tap_, before_); });
   graph.n = n;
   graph.all_logits = all_logits;
   return graph;
@@ -93,6 +93,12 @@ std::vector<float> Session::add_all_logits(std::span<const std::int32_t> tokens,
 
 void Session::set_tap(ResidualTap tap) {
   tap_ = std::move(tap);
+  one_ = {};
+  piece_ = {};
+}
+
+void Session::set_before(ResidualTap before) {
+  before_ = std::move(before);
   one_ = {};
   piece_ = {};
 }

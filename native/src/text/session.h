@@ -32,6 +32,10 @@ class Session : public Conversation {
 
   /// Looks at, or replaces, the residual stream between layers from now on.
   void set_tap(ResidualTap tap);
+  /// Puts blocks before layers (see Llama::forward) from now on.
+  void set_before(ResidualTap before);
+  /// The tokens of the run that is going on, for such blocks.
+  [[nodiscard]] const Step& step() const { return step_; }
 
  private:
   struct Graph {
@@ -49,6 +53,7 @@ class Session : public Conversation {
   Step step_;
   std::vector<LayerAttention> layers_;
   ResidualTap tap_;
+  ResidualTap before_;
   Graph one_;    // of a single token
   Graph piece_;  // of the last other length
   std::vector<float> logits_;

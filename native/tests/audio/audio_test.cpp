@@ -218,7 +218,7 @@ std::vector<float> plain_conv(const audio::ConvWeights& w, audio::SnakeConv::Kin
 void compare_convolutions(const graph::Compute& compute) {
   using Kind = audio::SnakeConv::Kind;
   for (const char* set : {"scalar", "avx2", "avx512", "neon"}) {
-    const audio::ConvKernels* kernels = audio::conv_kernels_named(set);
+    const dense::TileKernels* kernels = dense::tile_kernels_named(set);
     if (kernels == nullptr) continue;
     double worst = 0;
     int cases = 0;
@@ -260,10 +260,10 @@ void compare_convolutions(const graph::Compute& compute) {
 /// Attention and products laid out for the convolution kernels, against plain loops.
 void compare_products(const graph::Compute& compute) {
   for (const char* set : {"scalar", "avx2", "avx512", "neon"}) {
-    const audio::ConvKernels* kernels = audio::conv_kernels_named(set);
+    const dense::TileKernels* kernels = dense::tile_kernels_named(set);
     if (kernels == nullptr) continue;
     double worst = 0;
-    const audio::Attend attend(*kernels);
+    const dense::Attend attend(*kernels);
     for (const auto& [dim, heads, kv_heads, n, n_keys, batch] :
          {std::tuple{64, 2, 1, 130, 18, 2}, std::tuple{16, 3, 3, 1, 1, 1}, std::tuple{128, 8, 8, 49, 49, 1},
           std::tuple{20, 4, 2, 100, 7, 1}}) {
@@ -312,7 +312,7 @@ void compare_products(const graph::Compute& compute) {
     for (const auto& [rows, columns, n] : {std::tuple{1, 1, 1}, std::tuple{37, 300, 130}, std::tuple{16, 5000, 200}}) {
       const auto w = testing::noise(static_cast<std::size_t>(rows * columns), 4);
       const auto x = testing::noise(static_cast<std::size_t>(columns * n), 5);
-      const audio::DenseF32 dense(w, rows, columns, *kernels);
+      const dense::DenseF32 dense(w, rows, columns, *kernels);
       graph::Runner runner(compute);
       runner.build([&, columns = columns, n = n](graph::GraphBuilder& g) {
         g.output("y", dense(g, g.input("x", GGML_TYPE_F32, {columns, n})));

@@ -1,12 +1,12 @@
-// The convolution kernels, once for all instruction sets; included after the header that defines `Simd`.
+// The kernels of tiles, once for all instruction sets; included after the header that defines `Simd`.
 #pragma once
 #include <cstdint>
 #include <cstring>
 
-#include "audio/conv_kernels.h"
+#include "dense/tile_kernels.h"
 #include "simd/exp.h"
 
-namespace lutra::audio {
+namespace lutra::dense {
 namespace {
 
 using simd::Simd;
@@ -15,7 +15,7 @@ constexpr int lanes = 16;
 constexpr int tile_rows = Simd::tile_rows;
 constexpr int tile_vectors = Simd::tile_vectors;
 
-void multiply(const ConvTile& tile) {
+void multiply(const Tile& tile) {
   Simd::Floats sum[tile_rows][tile_vectors];
   for (int r = 0; r < tile_rows; ++r) {
     for (auto& part : sum[r]) part = Simd::floats(tile.bias[r]);
@@ -81,7 +81,56 @@ void softmax(float* __restrict x, std::int64_t n, float* __restrict sums) {
   }
 }
 
-constexpr ConvKernels these_kernels = {Simd::name, tile_rows, tile_vectors* lanes, multiply, snake, softmax};
+/// erf(z) for z >= 0, to 1.5e-7 (Abramowitz and Stegun 7.1.26).
+inline float error_function(float z) {
+  const float t = 1.0F / (1.0F + 0.3275911F * z);
+  float p = 1.061405429F;
+  p = p * t - 1.453152027F;
+  p = p * t + 1.421413741F;
+  p = p * t - 0.284496736F;
+  p = p * t + 0.254829592F;
+  return 1.0F - p * t * simd::exp_below_zero(-z * z);
+}
+
+inline float gelu(float x) {
+  constexpr float inverse_root_2 = 0.707106781F;
+  const float erf = error_function((x < 0 ? -x : x) * inverse_root_2);
+  return 0.5F * x * (1.0F + (x < 0 ? -erf : erf));
+}
+
+inline float gelu_tanh(float x) {
+  constexpr float root_2_over_pi = 0.797884561F;
+  const float z = root_2_over_pi * (x + 0.044715F * x * x * x);
+  const float e = simd::exp_below_zero(z < 0 ? 2 * z : -2 * z);
+  const float tanh = (1.0F - e) / (1.0F + e);
+  return 0.5F * x * (1.0F + (z < 0 ? -tanh : tanh));
+}
+
+void activate(Activation activation, float* __restrict x, std::int64_t count) {
+  switch (activation) {
+    case Activation::none:
+      return;
+    case Activation::relu:
+      for (std::int64_t i = 0; i < count; ++i) x[i] = x[i] < 0 ? 0.0F : x[i];
+      return;
+    case Activation::silu:
+      for (std::int64_t i = 0; i < count; ++i) x[i] = simd::silu(x[i]);
+      return;
+    case Activation::gelu:
+      for (std::int64_t i = 0; i < count; ++i) x[i] = gelu(x[i]);
+      return;
+    case Activation::gelu_tanh:
+      for (std::int64_t i = 0; i < count; ++i) x[i] = gelu_tanh(x[i]);
+      return;
+    case Activation::quick_gelu: {
+      constexpr float slope = 1.702F;
+      for (std::int64_t i = 0; i < count; ++i) x[i] = simd::silu(slope * x[i]) / slope;
+      return;
+    }
+  }
+}
+
+constexpr TileKernels these_kernels = {Simd::name, tile_rows, tile_vectors * lanes, multiply, snake, softmax, activate};
 
 }  // namespace
-}  // namespace lutra::audio
+}  // namespace lutra::dense

@@ -1,10 +1,26 @@
-#include "audio/parameters.h"
+#include "dense/parameters.h"
 
-#include "audio/checkpoint.h"
+#include <cmath>
+
 #include "graph/need.h"
 #include "lut/quantize.h"
 
-namespace lutra::audio {
+namespace lutra::dense {
+
+std::vector<float> floats(const core::TensorView& view, const std::string& name) {
+  const auto refuse = [&](const char* what) {
+    throw graph::GraphError("bad-file", "The tensor \"" + name + "\" " + what + ".", "Get the model's files again.",
+                            name);
+  };
+  if (view.dtype != core::Dtype::f32 && view.dtype != core::Dtype::f16 && view.dtype != core::Dtype::bf16)
+    refuse("is neither f32, f16 nor bf16");
+  std::vector<float> values(static_cast<std::size_t>(view.elements()));
+  core::to_f32(view.dtype, view.bytes, values);
+  for (const float value : values) {
+    if (!std::isfinite(value)) refuse("holds a value that is no finite number");
+  }
+  return values;
+}
 namespace {
 
 std::unique_ptr<lut::PackedMatrix> quantized(const std::string& name, const core::TensorView& weight,
@@ -13,7 +29,7 @@ std::unique_ptr<lut::PackedMatrix> quantized(const std::string& name, const core
   lut::QuantizeOptions options;
   options.table = lut::QuantizeOptions::Table::nf;
   options.group_size = group_size;
-  const auto values = Checkpoint::floats(weight, name);
+  const auto values = floats(weight, name);
   const auto result = graph::need(
       lut::quantize(values, weight.shape[0], weight.shape[1], options, {}, static_cast<int>(threads.size()), progress));
   return std::make_unique<lut::PackedMatrix>(lut::pack(result.matrix, lut::Precision::fast, threads));
@@ -64,7 +80,7 @@ Dense Parameters::dense(const std::string& name, const core::TensorView& weight,
   // 8-bit blocks want rows of some length; the few short ones stay as they are.
   constexpr std::int64_t shortest = 256;
   if (is_on_cpu_ && (type_ == WeightType::f32 || matrix.shape[1] < shortest)) {
-    auto exact = std::make_unique<DenseF32>(Checkpoint::floats(matrix, name), matrix.shape[0], matrix.shape[1]);
+    auto exact = std::make_unique<DenseF32>(floats(matrix, name), matrix.shape[0], matrix.shape[1]);
     packed_bytes_ += exact->size_bytes();
     core::MappedFile::let_go(matrix.bytes);
     return {std::move(exact), added};
@@ -90,7 +106,7 @@ void Parameters::upload(const core::Progress& progress) {
   std::uint64_t done = 0;
   for (const auto& [name, view, type] : pending_) {
     if (progress.cancelled()) throw graph::GraphError("cancelled", "Cancelled.");
-    const auto values = Checkpoint::floats(view, name);
+    const auto values = floats(view, name);
     if (type == GGML_TYPE_F32) {
       weights_.upload(name, std::as_bytes(std::span(values)));
     } else {
@@ -104,4 +120,4 @@ void Parameters::upload(const core::Progress& progress) {
   pending_.clear();
 }
 
-}  // namespace lutra::audio
+}  // namespace lutra::dense

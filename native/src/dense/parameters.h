@@ -5,14 +5,17 @@
 #include <utility>
 #include <vector>
 
-#include "audio/dense_f32.h"
 #include "core/progress.h"
 #include "core/safetensors.h"
 #include "core/threads.h"
+#include "dense/dense_f32.h"
 #include "graph/modules.h"
 #include "lut/projection.h"
 
-namespace lutra::audio {
+namespace lutra::dense {
+
+/// Widened to f32. Throws GraphError `bad-file` for other types, infinities and what is no number.
+std::vector<float> floats(const core::TensorView& view, const std::string& name);
 
 /// How a network's matrices are held. `q8`: 8-bit integers with a scale per 32, activations too; `lut4`: a NormalFloat
 /// table of 16 entries and a scale per 64. Both multiply in 8 bits, on the CPU; other devices hold bf16 instead.
@@ -67,4 +70,4 @@ class Parameters {
   std::size_t packed_bytes_ = 0;
 };
 
-}  // namespace lutra::audio
+}  // namespace lutra::dense

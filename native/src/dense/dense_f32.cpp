@@ -1,9 +1,9 @@
-#include "audio/dense_f32.h"
+#include "dense/dense_f32.h"
 
 #include <algorithm>
 #include <vector>
 
-namespace lutra::audio {
+namespace lutra::dense {
 namespace {
 
 thread_local std::vector<float> turned_inputs;
@@ -14,12 +14,20 @@ constexpr int most_tile_floats = most_rows * 48;
 
 }  // namespace
 
-DenseF32::DenseF32(std::span<const float> weight, std::int64_t rows, std::int64_t columns, const ConvKernels& kernels)
+DenseF32::DenseF32(std::span<const float> weight, std::int64_t rows, std::int64_t columns, const TileKernels& kernels)
+    : DenseF32(weight, {}, Activation::none, rows, columns, kernels) {}
+
+DenseF32::DenseF32(std::span<const float> weight, std::span<const float> bias, Activation activation, std::int64_t rows,
+                   std::int64_t columns, const TileKernels& kernels)
     : kernels_(&kernels),
       rows_(rows),
       columns_(columns),
+      activation_(activation),
       weight_(static_cast<std::size_t>((rows + kernels.rows - 1) / kernels.rows * columns * kernels.rows) *
-              sizeof(float)) {
+              sizeof(float)),
+      bias_(core::AlignedBytes::zeroed(
+          static_cast<std::size_t>((rows + kernels.rows - 1) / kernels.rows * kernels.rows) * sizeof(float))) {
+  std::copy(bias.begin(), bias.end(), reinterpret_cast<float*>(bias_.data()));
   auto* packed = reinterpret_cast<float*>(weight_.data());
   for (std::int64_t first = 0; first < rows; first += kernels.rows) {
     for (std::int64_t i = 0; i < columns; ++i) {
@@ -48,7 +56,7 @@ void DenseF32::run(ggml_tensor* dst, int ith, int nth) const noexcept {
   if (turned_inputs.size() < static_cast<std::size_t>(tiles * tile_floats))
     turned_inputs.resize(static_cast<std::size_t>(tiles * tile_floats));
   float* turned = turned_inputs.data();
-  const float no_bias[most_rows] = {};
+  const auto* bias = reinterpret_cast<const float*>(bias_.data());
   float out[most_tile_floats];
   const auto [first, last] = graph::share(blocks, ith, nth);
   for (std::int64_t begin = 0; begin < n; begin += tiles * frames) {
@@ -62,7 +70,8 @@ void DenseF32::run(ggml_tensor* dst, int ith, int nth) const noexcept {
       const std::int64_t used = std::min(rows, rows_ - block * rows);
       for (std::int64_t token = begin; token < end; token += frames) {
         const float* a = turned + (token - begin) / frames * tile_floats;
-        kernels_->multiply({a, frames, columns_, 1, 1, weight + block * columns_ * rows, no_bias, out});
+        kernels_->multiply({a, frames, columns_, 1, 1, weight + block * columns_ * rows, bias + block * rows, out});
+        kernels_->activate(activation_, out, rows * frames);
         for (std::int64_t f = 0; f < std::min(frames, end - token); ++f) {
           float* target = y + (token + f) * rows_ + block * rows;
           for (std::int64_t r = 0; r < used; ++r) target[r] = out[r * frames + f];
@@ -72,4 +81,4 @@ void DenseF32::run(ggml_tensor* dst, int ith, int nth) const noexcept {
   }
 }
 
-}  // namespace lutra::audio
+}  // namespace lutra::dense

@@ -2,11 +2,15 @@
 #include <cstdint>
 #include <string_view>
 
-namespace lutra::audio {
+namespace lutra::dense {
+
+/// What follows a product. `gelu` is the exact one, by the error function; `gelu_tanh` its approximation (Hendrycks and
+/// Gimpel, 2016); `quick_gelu` x * sigmoid(1.702 x), CLIP's.
+enum class Activation { none, relu, silu, gelu, gelu_tanh, quick_gelu };
 
 /// One block of output channels over one block of frames.
 /// out[r][f] = bias[r] + sum over rows i and taps j of weights[i][j][r] * a[i * stride + j * dilation + f]
-struct ConvTile {
+struct Tile {
   const float* a = nullptr;  ///< (n_in, stride); readable to f = frames + (taps - 1) * dilation
   std::int64_t stride = 0;
   std::int64_t n_in = 0;
@@ -17,21 +21,24 @@ struct ConvTile {
   float* out = nullptr;            ///< (rows, frames)
 };
 
-/// The inner loops of the audio models, for one instruction set.
-struct ConvKernels {
+/// The inner loops of networks in f32, for one instruction set: convolutions, products and attention are all made of
+/// `multiply`.
+struct TileKernels {
   std::string_view name;
   int rows;    ///< output channels of a tile
   int frames;  ///< frames of a tile
-  void (*multiply)(const ConvTile& tile);
+  void (*multiply)(const Tile& tile);
   /// y = x + sin(alpha x)^2 * inverse_beta
   void (*snake)(const float* x, float alpha, float inverse_beta, float* y, std::int64_t count);
   /// Softmax down the columns of x (n, frames), in place but not yet divided by the sums (frames).
   void (*softmax)(float* x, std::int64_t n, float* sums);
+  /// x = activation(x), to 3e-7.
+  void (*activate)(Activation activation, float* x, std::int64_t count);
 };
 
 /// Null where this machine cannot run it: `scalar`, `avx2`, `avx512`, `neon`.
-const ConvKernels* conv_kernels_named(std::string_view name);
+const TileKernels* tile_kernels_named(std::string_view name);
 /// The kernels that go with lut::best_kernels().
-const ConvKernels& best_conv_kernels();
+const TileKernels& best_tile_kernels();
 
-}  // namespace lutra::audio
+}  // namespace lutra::dense

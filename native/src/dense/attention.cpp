@@ -1,10 +1,10 @@
-#include "audio/attention.h"
+#include "dense/attention.h"
 
 #include <algorithm>
 #include <cmath>
 #include <vector>
 
-namespace lutra::audio {
+namespace lutra::dense {
 namespace {
 
 thread_local std::vector<float> keys;
@@ -81,22 +81,25 @@ void Attend::run(ggml_tensor* dst, int ith, int nth) const noexcept {
     }
     const std::int64_t begin = item % parts * per_part;
     for (std::int64_t block = begin; block < std::min(begin + per_part, query_blocks); ++block) {
-      const std::int64_t count = std::min(frames, n - block * frames);
+      if (stop_.stop_requested()) return;
+      const std::int64_t start = block * frames;
+      const std::int64_t count = std::min(frames, n - start);
       for (std::int64_t f = 0; f < frames; ++f) {
-        const float* from = f < count ? at(q, head, block * frames + f, batch) : nullptr;
+        const float* from = f < count ? at(q, head, start + f, batch) : nullptr;
         for (std::int64_t i = 0; i < dim; ++i) turned[i * frames + f] = from == nullptr ? 0.0F : from[i] * scale;
       }
       for (std::int64_t b = 0; b < key_blocks; ++b) {
         kernels_->multiply(
             {turned, frames, dim, 1, 1, packed_keys + b * dim * rows, no_bias.data(), weights + b * rows * frames});
       }
-      kernels_->softmax(weights, n_keys, sums);
+      const std::int64_t seen = hide(weights, start, n_keys);
+      kernels_->softmax(weights, seen, sums);
       for (std::int64_t b = 0; b < value_blocks; ++b) {
-        kernels_->multiply({weights, frames, n_keys, 1, 1, packed_values + b * n_keys * rows, no_bias.data(), out});
+        kernels_->multiply({weights, frames, seen, 1, 1, packed_values + b * n_keys * rows, no_bias.data(), out});
         const std::int64_t used = std::min(rows, dim - b * rows);
         for (std::int64_t f = 0; f < count; ++f) {
           auto* target = reinterpret_cast<float*>(static_cast<char*>(dst->data) +
-                                                  static_cast<std::size_t>(block * frames + f) * dst->nb[1] +
+                                                  static_cast<std::size_t>(start + f) * dst->nb[1] +
                                                   static_cast<std::size_t>(batch) * dst->nb[2]);
           for (std::int64_t r = 0; r < used; ++r) target[head * dim + b * rows + r] = out[r * frames + f] / sums[f];
         }
@@ -105,4 +108,15 @@ void Attend::run(ggml_tensor* dst, int ith, int nth) const noexcept {
   }
 }
 
-}  // namespace lutra::audio
+std::int64_t Attend::hide(float* scores, std::int64_t start, std::int64_t n_keys) const {
+  const std::int64_t frames = kernels_->frames;
+  if (!short_sight_ || start + frames <= short_sight_->first) return n_keys;
+  if (start >= short_sight_->first) return short_sight_->keys;
+  constexpr float hidden = -3e38F;
+  for (std::int64_t key = short_sight_->keys; key < n_keys; ++key) {
+    for (std::int64_t f = short_sight_->first - start; f < frames; ++f) scores[key * frames + f] = hidden;
+  }
+  return n_keys;
+}
+
+}  // namespace lutra::dense

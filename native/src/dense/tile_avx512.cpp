@@ -1,0 +1,10 @@
+#include "simd/avx512.h"
+// After the instruction set: the kernels are written against it.
+#include "dense/tile_impl.h"
+
+namespace lutra::dense {
+
+extern const TileKernels avx512_tile_kernels;
+const TileKernels avx512_tile_kernels = these_kernels;
+
+}  // namespace lutra::dense
