@@ -3,6 +3,7 @@
  * Plain Node 20 without dependencies, so that it can run before anything else does.
  *
  * usage: node scripts/native.mjs build [--levels haswell,zen4]
+ *        node scripts/native.mjs cuda
  *        node scripts/native.mjs test [--sanitize]
  */
 import { execFile, spawn } from 'node:child_process';
@@ -315,6 +316,27 @@ async function removeOtherLevels(levels) {
   }
 }
 
+/**
+ * Builds our own kernels for NVIDIA, for the card of this machine, beside `lutra.node`; without a card, for all that we
+ * run on from one code that the driver translates. Takes minutes.
+ */
+export async function buildCuda({ log = console.log } = {}) {
+  if (findTool('nvcc') === null && !existsSync('/usr/local/cuda/bin/nvcc')) {
+    throw new NativeBuildError(
+      "To build the kernels for NVIDIA, this machine lacks nvcc. Install CUDA's toolkit, 12.4 or newer.",
+    );
+  }
+  await buildTarget('lutra-cuda', log);
+}
+
+/** Builds one target beside the ordinary ones; returns the folder of the build. */
+export async function buildTarget(target, log = console.log) {
+  await buildNative({ log });
+  const folder = join(buildFolder, 'native', 'cmake');
+  await alone(() => compile(findTools(), folder, [target], tenths(log)), log);
+  return folder;
+}
+
 /** Builds and runs the native tests. Throws `NativeBuildError` when one fails. */
 export async function testNative({ sanitize = false, log = console.log } = {}) {
   // The sanitized tests run on the CPU module of the ordinary build.
@@ -348,6 +370,7 @@ async function skipReasons(folder) {
 }
 
 const usage = `usage: node scripts/native.mjs build [--levels haswell,zen4]
+       node scripts/native.mjs cuda
        node scripts/native.mjs test [--sanitize]`;
 
 /** What the command line asks for; null when it makes no sense. */
@@ -356,7 +379,11 @@ function parseArguments(args) {
   try {
     const { positionals, values } = parseArgs({ args, options, allowPositionals: true });
     const [command, ...rest] = positionals;
-    const isKnown = command === 'build' ? !values.sanitize : command === 'test' && values.levels === undefined;
+    const isKnown =
+      command === 'build'
+        ? !values.sanitize
+        : (command === 'test' && values.levels === undefined) ||
+          (command === 'cuda' && !values.sanitize && values.levels === undefined);
     return isKnown && rest.length === 0 ? { command, ...values, levels: values.levels?.split(',') ?? null } : null;
   } catch {
     return null;
@@ -372,6 +399,8 @@ async function main(args) {
   try {
     if (wish.command === 'test') {
       await testNative({ sanitize: wish.sanitize });
+    } else if (wish.command === 'cuda') {
+      await buildCuda();
     } else {
       const { built } = await buildNative({ levels: wish.levels });
       console.log(`${built ? 'Ready' : 'Up to date'}: ${relative(root, addonFolder)}`);

@@ -67,5 +67,5 @@ function(lutra_nvcc_link name output kind)
   add_custom_command(OUTPUT ${output}
     COMMAND ${LUTRA_NVCC} ${shared} -cudart static -o ${output} ${inputs} ${libraries} -lpthread -ldl
     DEPENDS ${inputs} ${libraries} VERBATIM COMMENT "nvcc ${name}")
-  add_custom_target(${name} ALL DEPENDS ${output})
+  add_custom_target(${name} DEPENDS ${output})
 endfunction()

@@ -56,7 +56,11 @@ cudaError_t put(cudaStream_t stream, std::function<void()> work) {
 namespace lutra::cuda::emulate {
 
 Card& card() {
-  static Card the_card;
+  static Card the_card = [] {
+    Card made;
+    if (const char* bytes = std::getenv("LUTRA_EMULATED_BYTES")) made.memory_bytes = std::strtoull(bytes, nullptr, 10);
+    return made;
+  }();
   return the_card;
 }
 

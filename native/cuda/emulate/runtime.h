@@ -67,7 +67,8 @@ cudaError_t cudaGetLastError();
 
 namespace lutra::cuda::emulate {
 
-/// What the emulated card is; tests change it before they open the device.
+/// What the emulated card is; tests change it before they open the device. LUTRA_EMULATED_BYTES in the environment is its
+/// memory.
 struct Card {
   int devices = 1;
   std::size_t memory_bytes = std::size_t{256} << 20;
