@@ -91,7 +91,7 @@ class Guide:
             if last is not None and draw < 0.55:
                 fact, turn, language = self.follow(*last, rng)
                 last = (fact, language)
-            elif draw < 0.57:
+            elif draw < 0.4:
                 fact, turn, language = self.fact_turn(rng)
                 last = (fact, language)
             else:

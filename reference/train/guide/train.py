@@ -24,7 +24,7 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer
 from torch.nn.functional import cross_entropy, rms_norm
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, LlamaModel
 
 import sums
 import talk
@@ -152,6 +152,11 @@ def fixed_answers(guide: Guide) -> list[str]:
     return list(dict.fromkeys([*facts, *said, talk.REFUSAL, talk.REFUSAL_ZH, ONLY_ENGLISH, sums.TOO_LARGE, sums.TOO_LARGE_ZH]))
 
 
+def choosing_layer(model: LlamaForCausalLM) -> int:
+    """After so many layers the answer as a whole is chosen."""
+    return len(model.model.layers) * 2 // 3
+
+
 def losses(model: LlamaForCausalLM, chooser: torch.nn.Linear, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     """Of the answers' tokens; and of choosing the answer as a whole where it begins. The second is asked of the residual
     stream two thirds up, so that the layers above can read the choice from every later token. Its head is not kept."""
@@ -159,7 +164,7 @@ def losses(model: LlamaForCausalLM, chooser: torch.nn.Linear, batch: Batch) -> t
     out = model.model(input_ids=tokens, use_cache=False, output_hidden_states=True)
     learned, chosen = targets != -100, numbers != -100
     told = cross_entropy(model.lm_head(out.last_hidden_state[learned]), targets[learned])
-    middle = out.hidden_states[len(model.model.layers) * 2 // 3][chosen]
+    middle = out.hidden_states[choosing_layer(model)][chosen]
     choice = cross_entropy(chooser(rms_norm(middle, middle.shape[-1:])), numbers[chosen]) if len(middle) else told.new_zeros(())
     return told, choice
 
@@ -169,6 +174,48 @@ def first_choices(model: LlamaForCausalLM, tokens: torch.Tensor, targets: torch.
     learned = targets != -100
     logits = model.lm_head(model.model(input_ids=tokens, use_cache=False).last_hidden_state[learned])
     return logits.argmax(-1) == targets[learned]
+
+
+class Questions:
+    """Questions alone, each with the number of its fixed answer: what a choice costs without saying it."""
+
+    def __init__(self, batches: Batches, count: int):
+        self.batches, self.count = batches, count
+
+    def next(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Tokens (n, longest), where each question's answer would begin (n), and which answer that is (n)."""
+        guide, rng, mark = self.batches.guide, self.batches.rng, self.batches.mark
+        rows, numbers = [], []
+        while len(rows) < self.count:
+            draw = rng.random()
+            if draw < 0.85:
+                _, (asked, answer), _ = guide.fact_turn(rng)
+            else:
+                asked, answer = (talk.sample if draw < 0.92 else talk.beyond)(rng)
+            words = self.batches.tokenizer.encode(asked).ids
+            rows.append([mark[bpe.BEGIN], mark[bpe.USER], *words, mark[bpe.END], mark[bpe.ASSISTANT]])
+            numbers.append(self.batches.number[answer])
+        tokens = torch.full((self.count, max(map(len, rows))), mark[bpe.END])
+        for at, row in enumerate(rows):
+            tokens[at, : len(row)] = torch.tensor(row)
+        return tokens, torch.tensor([len(row) - 1 for row in rows]), torch.tensor(numbers)
+
+
+def lower_part(model: LlamaForCausalLM) -> LlamaModel:
+    """The layers below the place where answers are chosen, shared with the model."""
+    count = choosing_layer(model)
+    config = copy.deepcopy(model.config)
+    config.num_hidden_layers = 0
+    lower = LlamaModel(config)
+    lower.embed_tokens, lower.layers, lower.norm = model.model.embed_tokens, model.model.layers[:count], torch.nn.Identity()
+    lower.config.num_hidden_layers = count
+    return lower
+
+
+def question_loss(lower: LlamaModel, chooser: torch.nn.Linear, batch: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    tokens, ends, numbers = batch
+    middle = lower(input_ids=tokens, use_cache=False).last_hidden_state[torch.arange(len(tokens)), ends]
+    return cross_entropy(chooser(rms_norm(middle, middle.shape[-1:])), numbers)
 
 
 def held_out(batches: Batches) -> dict[str, list[Row]]:
@@ -250,13 +297,17 @@ def main() -> None:
     optimizer = optimizer_of(model, chooser, config)
     step, before, curve, seen = 0, 0.0, [], 0
     if arguments.start and not state:
-        model.load_state_dict(torch.load(arguments.start / "checkpoint.pt", weights_only=False)["model"])
+        first = torch.load(arguments.start / "checkpoint.pt", weights_only=False)
+        model.load_state_dict(first["model"])
+        if "chooser" in first:
+            chooser.load_state_dict(first["chooser"])
     if state:
         model.load_state_dict(state["model"])
         chooser.load_state_dict(state["chooser"])
         optimizer.load_state_dict(state["optimizer"])
         step, before, curve, seen = state["step"], state["seconds"], state["curve"], state["tokens"]
 
+    questions, lower = Questions(batches, config["batch_questions"]), lower_part(model)
     start, end = time.time(), end_time(arguments.until)
     whole = before + end - start
     smoothed, last_save, last_measure = None, start, start - 1e9
@@ -267,6 +318,7 @@ def main() -> None:
             kept_choice = optimizer.state[chooser.weight]
             model, optimizer = grown, optimizer_of(grown, chooser, config)
             optimizer.state[chooser.weight] = kept_choice
+            lower = lower_part(model)
             for name, p in model.named_parameters():
                 if name in kept:
                     optimizer.state[p] = copy.copy(kept[name])
@@ -277,10 +329,12 @@ def main() -> None:
         loss, choice = losses(model, chooser, batch)
         optimizer.zero_grad()
         (loss + config["choice_weight"] * choice).backward()
+        alone = question_loss(lower, chooser, questions.next())
+        alone.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), config["clip_norm"])
         optimizer.step()
         step, seen = step + 1, seen + batch[0].numel()
-        new = torch.tensor([loss.item(), choice.item()])
+        new = torch.tensor([loss.item(), alone.item()])
         smoothed = new if smoothed is None else torch.lerp(smoothed, new, 0.03)
         now = time.time()
         if now - last_measure > 180 or step % 25 == 0:
