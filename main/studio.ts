@@ -146,7 +146,15 @@ async function openParts(
   const models = new ModelsService({ db, engine, files, jobs, settings, bus, modelsFolder, demosFolder });
   const chat = new ChatService({ db, engine, models, settings, bus });
   const audio = new AudioService({ db, engine, models, files, settings, bus, folder: join(dataFolder, 'audio') });
-  const caption = new CaptionService({ db, models, files });
+  const caption = new CaptionService({
+    db,
+    engine,
+    models,
+    files,
+    jobs,
+    settings,
+    thumbnailsFolder: join(dataFolder, 'thumbnails'),
+  });
   const app = new AppService({ host, dataFolder, store, engine, settings, bus, restoreBackup });
   const handlers: StudioHandlers = {
     app: app.handlers,

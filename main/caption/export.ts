@@ -21,9 +21,9 @@ export interface ExportOutcome {
 }
 
 /** Where an item's file goes, relative to the folder that is written to. Two of one stem keep their endings. */
-function namesOf(items: readonly ExportItem[], ending: string): Map<ExportItem, string> {
+function namesOf<Item extends ExportItem>(items: readonly Item[], ending: string): Map<Item, string> {
   const taken = new Set<string>();
-  const names = new Map<ExportItem, string>();
+  const names = new Map<Item, string>();
   for (const item of items) {
     const stem = item.name.slice(0, item.name.length - extname(item.name).length);
     const inFolder = (name: string): string => (item.folder === '' ? name : `${item.folder}/${name}`);
@@ -45,6 +45,33 @@ export interface WriteOptions {
   /** Null: beside each file. */
   readonly folder: string | null;
   readonly existing: 'skip' | 'replace';
+}
+
+/** Where each item's own file goes; null folder: beside it. Two of one stem in one folder keep their endings. */
+export function sidecarPaths<Item extends ExportItem>(
+  items: readonly Item[],
+  ending: string,
+  folder: string | null,
+): Map<Item, string> {
+  const paths = new Map<Item, string>();
+  if (folder !== null) {
+    for (const [item, name] of namesOf(items, ending)) paths.set(item, join(folder, name));
+    return paths;
+  }
+  for (const [beside, group] of Map.groupBy(items, ({ path }) => dirname(path))) {
+    const flat = new Map(group.map((item) => [{ ...item, folder: '' }, item]));
+    for (const [copy, name] of namesOf([...flat.keys()], ending)) {
+      const item = flat.get(copy);
+      if (item !== undefined) paths.set(item, join(beside, name));
+    }
+  }
+  return paths;
+}
+
+/** One item's own file, whole or not there. Fails with `file-access` or `disk-full`. */
+export async function writeSidecar(path: string, format: 'txt' | 'srt' | 'vtt', item: Exported): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  await writeWhole(path, strToU8(sidecarText(format, item)));
 }
 
 /** Each file is whole or not there. What fails is told, and the others go on. */
@@ -73,19 +100,9 @@ export async function writeCaptions(
       await put(join(folder ?? dirname(wanted[0]?.path ?? '.'), `captions.${format}`), tableText(format, wanted));
     return outcome;
   }
-  if (folder === null) {
-    // Beside the file, two of one stem are told apart within their folder.
-    const byFolder = Map.groupBy(wanted, ({ path }) => dirname(path));
-    for (const [beside, group] of byFolder) {
-      for (const [item, name] of namesOf(
-        group.map((one) => ({ ...one, folder: '' })),
-        `.${format}`,
-      ))
-        await put(join(beside, name), sidecarText(format, item));
-    }
-    return outcome;
-  }
-  for (const [item, name] of namesOf(wanted, `.${format}`)) await put(join(folder, name), sidecarText(format, item));
+  // Names are given to all, so that one without a caption does not lend its own to another.
+  for (const [item, path] of sidecarPaths(items, `.${format}`, folder))
+    if (!isEmptyFor(format, item)) await put(path, sidecarText(format, item));
   return outcome;
 }
 
@@ -99,9 +116,9 @@ export function captionBytes(
     const bytes = strToU8(tableText(format, wanted));
     return { name: `captions.${format}`, type: mimeTypes[format], bytes, written: wanted.length };
   }
-  const files = [...namesOf(wanted, `.${format}`)].map(
-    ([item, name]) => [name, strToU8(sidecarText(format, item))] as const,
-  );
+  const files = [...namesOf(items, `.${format}`)]
+    .filter(([item]) => !isEmptyFor(format, item))
+    .map(([item, name]) => [name, strToU8(sidecarText(format, item))] as const);
   const [only] = files;
   if (files.length === 1 && only !== undefined)
     return { name: only[0].split('/').at(-1) ?? only[0], type: mimeTypes[format], bytes: only[1], written: 1 };

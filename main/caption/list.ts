@@ -31,11 +31,13 @@ export class CaptionList {
   readonly rows: CaptionRows;
   readonly watchers = new CaptionWatchers();
   readonly #history: CaptionHistory;
-  #batch: CaptionBatch | null = null;
+  /** By job. */
+  readonly #batches = new Map<string, CaptionBatch>();
 
   constructor(db: Database.Database) {
     this.rows = new CaptionRows(db);
     this.#history = new CaptionHistory(db);
+    this.rows.settle();
   }
 
   async add(requests: readonly ScanRequest[]): Promise<Added> {
@@ -66,12 +68,15 @@ export class CaptionList {
   }
 
   summary(): CaptionSummary {
-    return { counts: this.rows.counts(), batch: this.#batch, ...this.#history.ends() };
+    const batches = [...this.#batches.values()];
+    const batch = batches.find(({ stage }) => stage !== 'waiting') ?? batches[0] ?? null;
+    return { counts: this.rows.counts(), batch, ...this.#history.ends() };
   }
 
-  /** What runs now, as pages see it. */
-  showBatch(batch: CaptionBatch | null): void {
-    this.#batch = batch;
+  /** What runs now, as pages see it; null: it ended. */
+  showBatch(jobId: string, batch: CaptionBatch | null): void {
+    if (batch === null) this.#batches.delete(jobId);
+    else this.#batches.set(jobId, batch);
     this.tellSummary();
   }
 

@@ -53,7 +53,7 @@ export interface NewCaption {
 /** What a captioned item gets. */
 export interface Written {
   readonly text: string;
-  readonly segments: readonly CaptionSegment[];
+  readonly segments: CaptionSegment[];
   readonly note: CaptionNote;
   readonly modelName: string;
   readonly prompt: string;
@@ -158,7 +158,7 @@ export class CaptionRows {
   setText(id: string, text: string, segments: readonly CaptionSegment[]): void {
     this.#db
       .prepare(
-        "UPDATE captions SET text = ?, segments = ?, state = 'edited', error = NULL, updated_at = ? WHERE id = ?",
+        "UPDATE captions SET text = ?, segments = ?, state = 'edited', error = NULL, job_id = NULL, updated_at = ? WHERE id = ?",
       )
       .run(text, JSON.stringify(segments), Date.now(), id);
   }
@@ -185,6 +185,72 @@ export class CaptionRows {
     this.#db
       .prepare('UPDATE captions SET width = ?, height = ?, seconds = ? WHERE id = ?')
       .run(width, height, seconds, id);
+  }
+
+  /** What ran when the studio last ended waits again. */
+  settle(): void {
+    this.#db.prepare("UPDATE captions SET state = 'waiting' WHERE state = 'running'").run();
+  }
+
+  /** They wait in that batch, each with the caption it has until there is a new one. */
+  enqueue(ids: readonly string[], jobId: string): void {
+    const one = this.#db.prepare(
+      "UPDATE captions SET state = 'waiting', job_id = ?, error = NULL WHERE id = ? AND state <> 'running'",
+    );
+    this.#together(() => {
+      for (const id of ids) one.run(jobId, id);
+    });
+  }
+
+  /** How many of a batch are still to be done. */
+  pending(jobId: string): number {
+    const counted = this.#db
+      .prepare<[string], { n: number }>(
+        `SELECT count(*) AS n FROM captions
+         WHERE job_id = ? AND state IN ('waiting', 'running') AND is_locked = 0 AND deleted_at IS NULL`,
+      )
+      .get(jobId);
+    return counted?.n ?? 0;
+  }
+
+  /** The next of a batch, which runs from now on; null where none is left. */
+  claim(jobId: string): CaptionRow | null {
+    return (
+      this.#db
+        .prepare<[string], CaptionRow>(
+          `UPDATE captions SET state = 'running' WHERE id = (
+             SELECT id FROM captions WHERE job_id = ? AND state = 'waiting' AND is_locked = 0 AND deleted_at IS NULL
+             ORDER BY position LIMIT 1) RETURNING *`,
+        )
+        .get(jobId) ?? null
+    );
+  }
+
+  /** False where a person locked, edited or removed it meanwhile: then theirs stays. */
+  finish(id: string, { text, segments, note, modelName, prompt }: Written): boolean {
+    const { changes } = this.#db
+      .prepare(
+        `UPDATE captions SET state = 'done', text = ?, segments = ?, note = ?, model_name = ?, prompt = ?, error = NULL,
+           job_id = NULL, updated_at = ? WHERE id = ? AND state = 'running' AND is_locked = 0 AND deleted_at IS NULL`,
+      )
+      .run(text, JSON.stringify(segments), note, modelName, prompt, Date.now(), id);
+    if (changes === 0) this.release(id);
+    return changes > 0;
+  }
+
+  fail(id: string, error: ErrorData): void {
+    const { changes } = this.#db
+      .prepare(
+        `UPDATE captions SET state = 'failed', error = ?, job_id = NULL, updated_at = ?
+         WHERE id = ? AND state = 'running' AND is_locked = 0 AND deleted_at IS NULL`,
+      )
+      .run(JSON.stringify(error), Date.now(), id);
+    if (changes === 0) this.release(id);
+  }
+
+  /** Nothing came of it; it waits. */
+  release(id: string): void {
+    this.#db.prepare("UPDATE captions SET state = 'waiting' WHERE id = ? AND state = 'running'").run(id);
   }
 
   #together<T>(work: () => T): T {

@@ -4,7 +4,7 @@
  */
 import type { EngineReport, EngineStatus } from '../../contract/engine.ts';
 import type { Fit } from '../../contract/models.ts';
-import type { AudioDescription, QuantizedSize } from './addon.ts';
+import type { AudioDescription, QuantizedSize, VisionDescription } from './addon.ts';
 import type {
   AnswerEvent,
   AnswerRequest,
@@ -15,9 +15,12 @@ import type {
   Inspection,
   PerplexityEvent,
   PerplexityRequest,
+  PictureSource,
   QuantizeEvent,
   QuantizeRequest,
   QuantizeRun,
+  VisionEvent,
+  VisionRequest,
 } from './protocol.ts';
 
 /** Lower runs first. An answer someone waits for goes before a batch. */
@@ -27,6 +30,12 @@ export type Priority = (typeof priorities)[keyof typeof priorities];
 export interface WorkOptions {
   readonly signal?: AbortSignal;
   readonly priority?: Priority;
+}
+
+export interface ShrunkPicture {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly width: number;
+  readonly height: number;
 }
 
 export interface Engine {
@@ -61,6 +70,13 @@ export interface Engine {
   evaluateAudio(request: AudioEvaluate, options?: WorkOptions): Promise<string[]>;
   /** Light work. `textEncoder` empty: what lies beside the model. */
   describeAudio(path: string, textEncoder: string): Promise<AudioDescription>;
+
+  /** Queued work: a text about pictures, which comes with the last event. */
+  write(request: VisionRequest, options?: WorkOptions): AsyncIterable<VisionEvent>;
+  /** Light work. */
+  describeVision(path: string): Promise<VisionDescription>;
+  /** Light work: a WebP no side of which is longer than `side`, and how large the whole is, upright. */
+  shrink(name: string, source: PictureSource, side: number): Promise<ShrunkPicture>;
 
   /** Light work: runs beside the queue. */
   inspect(path: string, options?: { signal?: AbortSignal }): Promise<Inspection>;

@@ -3,6 +3,7 @@
  * Every path here was granted or registered; the engine opens it for reading only.
  */
 import { z } from 'zod';
+import { clipFrameSchema } from '../../contract/caption.ts';
 import { answerStageSchema, answerStatsSchema, samplerSchema } from '../../contract/chat.ts';
 import { bytesSchema, nothingSchema } from '../../contract/common.ts';
 import { deviceMemorySchema, engineReportSchema } from '../../contract/engine.ts';
@@ -16,6 +17,7 @@ import {
   evaluatedPerplexitySchema,
   quantizedReportSchema,
   quantizedSizeSchema,
+  visionDescriptionSchema,
 } from './addon.ts';
 
 /** What a look into a model's files told. A broken model has a `problem` and whatever else could be read. */
@@ -182,6 +184,68 @@ export const audioEvaluateSchema = z.object({
 });
 export type AudioEvaluate = z.infer<typeof audioEvaluateSchema>;
 
+export const visionModelSchema = z.object({
+  path: z.string(),
+  /** For messages to the user. */
+  name: z.string(),
+  precision: z.enum(['exact', 'fast']),
+  threads: computeOptionsSchema.shape.threads,
+});
+export type VisionModelChoice = z.infer<typeof visionModelSchema>;
+
+export const pictureSourceSchema = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('file'), path: z.string() }),
+  /** `width` and `height` count for rows of values only; a file in memory knows its own. */
+  clipFrameSchema.pick({ width: true, height: true, encoding: true, bytes: true }).extend({ type: z.literal('bytes') }),
+]);
+export type PictureSource = z.infer<typeof pictureSourceSchema>;
+
+export const visionPictureSchema = z.object({
+  /** What is known of a picture is kept under it: the same one must have the same key, another one another. */
+  key: z.string(),
+  /** For messages to the user. */
+  name: z.string(),
+  source: pictureSourceSchema,
+});
+export type VisionPicture = z.infer<typeof visionPictureSchema>;
+
+/** A text about pictures, or about nothing but the messages. The pictures come before the first of them. */
+export const visionRequestSchema = z.object({
+  model: visionModelSchema,
+  pictures: z.array(visionPictureSchema).max(256),
+  /** Oldest first; the last one is the user's. */
+  messages: z.array(z.object({ role: z.enum(['user', 'assistant']), text: z.string() })).min(1),
+  maxTokens: z.number().int().positive(),
+  temperature: z.number().min(0),
+  repeatPenalty: z.number().positive(),
+  seed: z.number().int().min(0).max(0xffff_ffff),
+});
+export type VisionRequest = z.infer<typeof visionRequestSchema>;
+
+const fractionSchema = z.number().min(0).max(1);
+export const visionEventSchema = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('loading'), fraction: fractionSchema }),
+  /** At which picture, and how large it is, upright. */
+  z.object({
+    type: z.literal('looking'),
+    picture: z.number().int(),
+    fraction: fractionSchema,
+    width: z.number().int(),
+    height: z.number().int(),
+  }),
+  /** All of the text so far; it begins anew where the first went in circles. */
+  z.object({ type: z.literal('text'), text: z.string() }),
+  z.object({
+    type: z.literal('done'),
+    text: z.string(),
+    /** It went in circles twice, and was cut there. */
+    isLoop: z.boolean(),
+    tokens: z.number().int().nonnegative(),
+    reason: z.enum(['end', 'length', 'context-full', 'stopped']),
+  }),
+]);
+export type VisionEvent = z.infer<typeof visionEventSchema>;
+
 export const engineProtocol = {
   engine: {
     /** Devices, versions and the self-test. The first call may take a second. */
@@ -240,6 +304,16 @@ export const engineProtocol = {
     generate: stream(audioRequestSchema, audioEventSchema),
     /** Writes every stage that an `.npz` of inputs determines to another; returns their names. */
     evaluate: call(audioEvaluateSchema, z.object({ stages: z.array(z.string()) })),
+  },
+  vision: {
+    /** Reads headers only. */
+    describe: call(z.object({ path: z.string() }), visionDescriptionSchema),
+    write: stream(visionRequestSchema, visionEventSchema),
+    /** A WebP no side of which is longer than `side`, and how large the whole is, upright. */
+    picture: call(
+      z.object({ name: z.string(), source: pictureSourceSchema, side: z.number().int().positive() }),
+      z.object({ bytes: bytesSchema, width: z.number().int().positive(), height: z.number().int().positive() }),
+    ),
   },
   chat: {
     answer: stream(answerRequestSchema, answerEventSchema),

@@ -9,9 +9,9 @@ import type { EngineProcess, SpawnEngine } from '../host.ts';
 import { describeCrash } from './crash.ts';
 import type { EngineExit } from './crash.ts';
 import { priorities } from './engine.ts';
-import type { Engine, WorkOptions } from './engine.ts';
+import type { Engine, ShrunkPicture, WorkOptions } from './engine.ts';
 import { engineProtocol } from './protocol.ts';
-import type { AudioDescription, QuantizedSize } from './addon.ts';
+import type { AudioDescription, QuantizedSize, VisionDescription } from './addon.ts';
 import type {
   AnswerEvent,
   AnswerRequest,
@@ -23,9 +23,12 @@ import type {
   Inspection,
   PerplexityEvent,
   PerplexityRequest,
+  PictureSource,
   QuantizeEvent,
   QuantizeRequest,
   QuantizeRun,
+  VisionEvent,
+  VisionRequest,
 } from './protocol.ts';
 import { Turns } from './turns.ts';
 
@@ -194,6 +197,20 @@ export class EngineSupervisor implements Engine {
 
   describeAudio(path: string, textEncoder: string): Promise<AudioDescription> {
     return this.#call(`looked at "${path}"`, (client) => client.audio.describe({ path, textEncoder }));
+  }
+
+  write(request: VisionRequest, options: WorkOptions = {}): AsyncGenerator<VisionEvent, void, undefined> {
+    return this.#queued(`captioned with "${request.model.name}"`, options, (client, signal) =>
+      client.vision.write(request, { signal }),
+    );
+  }
+
+  describeVision(path: string): Promise<VisionDescription> {
+    return this.#call(`looked at "${path}"`, (client) => client.vision.describe({ path }));
+  }
+
+  shrink(name: string, source: PictureSource, side: number): Promise<ShrunkPicture> {
+    return this.#call(`looked at "${name}"`, (client) => client.vision.picture({ name, source, side }));
   }
 
   /** A stream that waits for its turn. */

@@ -2,13 +2,21 @@
 import type { z } from 'zod';
 import type { Job } from '../../contract/jobs.ts';
 
+export interface JobProgress {
+  readonly done?: number;
+  readonly total?: number | null;
+  readonly note?: string;
+  readonly etaSeconds?: number | null;
+}
+
 export interface JobContext<Checkpoint> {
+  readonly jobId: string;
   /** Fires on pause, cancel and quit; the runner should return soon after. */
   readonly signal: AbortSignal;
   /** Where an earlier run got to; null on the first run. */
   readonly checkpoint: Checkpoint | null;
-  /** Reports progress; written to the store at most a few times a second. */
-  readonly progress: (update: { done?: number; total?: number | null; note?: string }) => void;
+  /** Reports progress; written to the store at most a few times a second. `etaSeconds`: where the runner knows better. */
+  readonly progress: (update: JobProgress) => void;
   /** Saves at once where the work can go on from. */
   readonly save: (checkpoint: Checkpoint) => void;
 }

@@ -6,7 +6,7 @@ import type { StudioHandlers } from '../../contract/index.ts';
 import type { Job, JobStatus } from '../../contract/jobs.ts';
 import type { EventBus } from '../events.ts';
 import { Pace } from './pace.ts';
-import type { JobContext, JobRunner, JobStarter } from './runner.ts';
+import type { JobContext, JobProgress, JobRunner, JobStarter } from './runner.ts';
 
 interface JobRow {
   readonly id: string;
@@ -166,6 +166,7 @@ export class JobsService implements JobStarter {
       const input = runner.inputSchema.parse(JSON.parse(row.input));
       const checkpoint = row.checkpoint === null ? null : runner.checkpointSchema.safeParse(JSON.parse(row.checkpoint));
       const context: JobContext<unknown> = {
+        jobId: row.id,
         signal: running.abort.signal,
         checkpoint: checkpoint?.success === true ? checkpoint.data : null,
         progress: (update) => this.#progress(running, update),
@@ -184,7 +185,7 @@ export class JobsService implements JobStarter {
     }
   }
 
-  #progress(running: Running, update: { done?: number; total?: number | null; note?: string }): void {
+  #progress(running: Running, update: JobProgress): void {
     const { job } = running;
     const done = update.done ?? job.done;
     const total = update.total === undefined ? job.total : update.total;
@@ -193,7 +194,7 @@ export class JobsService implements JobStarter {
       done,
       total,
       note: update.note ?? job.note,
-      etaSeconds: running.pace.secondsLeft(done, total),
+      etaSeconds: update.etaSeconds === undefined ? running.pace.secondsLeft(done, total) : update.etaSeconds,
       updatedAt: Date.now(),
     };
     if (Date.now() - running.writtenAt >= progressIntervalMs) this.#write(running);

@@ -121,14 +121,9 @@ export function evenRuns(times: readonly number[]): EvenRun[] {
   while (first < times.length) {
     const start = times[first] ?? 0;
     const step = (times[first + 1] ?? start) - start;
-    let count = 1;
-    while (
-      step > 0 &&
-      count < mostOfARun &&
-      first + count < times.length &&
-      Math.abs((times[first + count] ?? 0) - (start + count * step)) < 1e-4
-    )
-      count += 1;
+    const rest = times.slice(first + 1, step > 0 ? first + mostOfARun : first + 1);
+    const odd = rest.findIndex((time, at) => Math.abs(time - (start + (at + 1) * step)) >= 1e-4);
+    const count = 1 + (odd === -1 ? rest.length : odd);
     runs.push({ start, step: count === 1 ? 1 : step, count });
     first += count;
   }

@@ -1,10 +1,15 @@
 /** The commands, their options, and what their exit codes mean: 0 fine, 1 failed, 2 used wrongly. */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { captionFormats } from '../../../contract/caption.ts';
+import type { CaptionFormat } from '../../../contract/caption.ts';
+import { captionPresets } from '../../../contract/caption-settings.ts';
+import type { CaptionPreset } from '../../../contract/caption-settings.ts';
 import { defaultSampler } from '../../../contract/chat.ts';
 import { toErrorData } from '../../../contract/errors.ts';
 import type { ErrorData } from '../../../contract/errors.ts';
 import { version } from '../../../package.json';
 import { chosenDataFolder, serveStudio } from '../serve.ts';
+import { caption } from './caption.ts';
 import { chat } from './chat.ts';
 import { doctor } from './doctor.ts';
 import { audio } from './audio.ts';
@@ -171,6 +176,32 @@ function buildProgram(entryFolder: string): Command {
     .addOption(data())
     .action((options: GlobalOptions & AudioArguments) => audio(contextOf(options), options));
 
+  program
+    .command('caption')
+    .description('caption pictures and clips, and write the captions beside them')
+    .argument('<paths...>', 'pictures, clips, and folders of them')
+    .requiredOption('--model <model>', 'a folder of a model that looks, or the name or id of a known one')
+    .option('--prompt <text>', 'what to ask; {name}, {folder} and {tags} are filled in')
+    .addOption(new Option('--preset <name>', 'what to ask').choices(captionPresets).conflicts('prompt'))
+    .addOption(new Option('--format <format>', 'what to write').choices(captionFormats).default('txt'))
+    .option('--out <folder>', 'write into this folder, not beside the files')
+    .option('--recursive', 'look into folders within folders')
+    .option('--skip-existing', 'leave out what has a caption file already')
+    .option('--prefix <words>', 'put before each caption, such as a trigger word')
+    .option('--suffix <words>', 'put after each caption')
+    .option('--avoid <words...>', 'words that the captions should not hold')
+    .option('--max-tokens <n>', 'at most so many tokens a caption', whole(1, 8192))
+    .option('--temperature <t>', 'how freely it picks: 0 is the likeliest token', real(0, 2))
+    .option('--seed <n>', 'the same seed gives the same captions', whole(0, 0xffff_ffff))
+    .option('--frames <n>', 'of clips: look at so many frames a minute, spread evenly', whole(1, 256))
+    .option('--every <seconds>', 'of clips: look at one frame each so many seconds', real(0.05, 3600))
+    .option('--scenes', 'of clips: a caption for each scene')
+    .addOption(json())
+    .addOption(data())
+    .action(async (paths: string[], options: GlobalOptions & Omit<CaptionArguments, 'paths'>) => {
+      if (!(await caption(contextOf(options), { ...options, paths }))) process.exitCode = failed;
+    });
+
   const evaluate = program.command('eval').description('compare a model with its reference implementation');
   evaluate
     .command('logits')
@@ -284,6 +315,26 @@ export interface AudioArguments {
   readonly bitDepth: '16' | '24' | '32';
   readonly from?: string;
   readonly out: string;
+}
+
+export interface CaptionArguments {
+  readonly paths: readonly string[];
+  readonly model: string;
+  readonly prompt?: string;
+  readonly preset?: CaptionPreset;
+  readonly format: CaptionFormat;
+  readonly out?: string;
+  readonly recursive?: boolean;
+  readonly skipExisting?: boolean;
+  readonly prefix?: string;
+  readonly suffix?: string;
+  readonly avoid?: string[];
+  readonly maxTokens?: number;
+  readonly temperature?: number;
+  readonly seed?: number;
+  readonly frames?: number;
+  readonly every?: number;
+  readonly scenes?: boolean;
 }
 
 export interface EvaluateAudioArguments {

@@ -15,6 +15,7 @@ import { LlamaBackend } from './llama.ts';
 import { Reporter } from './report.ts';
 import { parentPortTransport } from './parent-port.ts';
 import { FolderBackend } from './text/backend.ts';
+import { VisionRuntime, shrunk } from './vision/runtime.ts';
 import { tokensOf } from './text/tokens-of.ts';
 
 /** When memory runs out, the system should end this process, not the studio. */
@@ -32,6 +33,7 @@ const llama = new LlamaBackend(device);
 const reporter = new Reporter(llama, import.meta.dirname, device);
 const runtime = new ChatRuntime({ gguf: llama, folder: new FolderBackend(() => reporter.addon()) });
 const audio = new AudioRuntime(() => reporter.addon());
+const vision = new VisionRuntime(() => reporter.addon());
 
 const handlers: EngineHandlers = {
   engine: {
@@ -39,22 +41,33 @@ const handlers: EngineHandlers = {
     memory: async () => ({
       engineBytes: process.memoryUsage.rss(),
       card: await reporter.cardIfKnown(),
-      loadedModel: runtime.loadedModel() ?? audio.loadedModel(),
+      loadedModel: runtime.loadedModel() ?? audio.loadedModel() ?? vision.loadedModel(),
     }),
     unload: async () => {
       await runtime.unload();
       audio.drop();
+      await vision.unload();
       return {};
     },
   },
   audio: {
     describe: ({ path, textEncoder }) => audio.describe(path, textEncoder),
-    // Chat and sound take turns in memory.
+    // Chat, sound and captions take turns in memory.
     generate: async function* (request, { signal }) {
       await runtime.unload();
+      await vision.unload();
       yield* audio.generate(request, signal);
     },
     evaluate: async (request) => ({ stages: await audio.evaluate(request) }),
+  },
+  vision: {
+    describe: ({ path }) => vision.describe(path),
+    write: async function* (request, { signal }) {
+      await runtime.unload();
+      audio.drop();
+      yield* vision.write(request, signal);
+    },
+    picture: ({ name, source, side }) => shrunk(name, source, side),
   },
   quantize: {
     predict: async ({ threads, ...options }) =>
@@ -102,9 +115,10 @@ const handlers: EngineHandlers = {
   },
   models: createModelHandlers({ gpu: () => reporter.gpu(), card: () => reporter.card() }),
   chat: {
-    answer: (request, { signal }) => {
+    answer: async function* (request, { signal }) {
       audio.drop();
-      return runtime.answer(request, signal);
+      await vision.unload();
+      yield* runtime.answer(request, signal);
     },
     stop: () => {
       runtime.stop();

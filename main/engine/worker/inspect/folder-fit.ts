@@ -19,8 +19,11 @@ export interface FolderEstimate {
 const byteWeightBits = 8.5;
 
 export async function estimateFolder(folder: string): Promise<FolderEstimate> {
-  const config = await readConfig(folder);
+  const given = await readConfig(folder);
   const { tensors } = await readWeights(folder);
+  // A model that looks has its text model's numbers apart.
+  const own = given['text_config'];
+  const config = typeof own === 'object' && own !== null ? (own as Readonly<Record<string, unknown>>) : given;
   const whole = (name: string, otherwise?: number): number => {
     const value = config[name] ?? otherwise;
     if (typeof value === 'number' && Number.isSafeInteger(value) && value > 0) return value;
@@ -49,12 +52,12 @@ function cardBytes(tensors: ReadonlyMap<string, TensorInfo>): number {
 
 function packedBytes(tensors: ReadonlyMap<string, TensorInfo>): number {
   let bytes = 0;
-  const isTied = !tensors.has('lm_head.weight');
+  const isTied = ![...tensors.keys()].some((name) => name.endsWith('lm_head.weight'));
   for (const [name, { dtype, shape }] of tensors) {
     const elements = shape.reduce((product, length) => product * length, 1);
     const isFloat = /^(F32|F16|BF16)$/.test(dtype);
     // The embedding is read where it lies in the file; as a head it is packed too.
-    if (name === 'model.embed_tokens.weight' && !isTied) continue;
+    if (name.endsWith('embed_tokens.weight') && !isTied) continue;
     if (isFloat && shape.length === 2 && name.endsWith('.weight')) bytes += (elements * byteWeightBits) / 8;
     else if (name.endsWith('.absmax')) bytes += elements * 2;
     else bytes += elements * (dtype === 'F32' ? 4 : dtype === 'U8' || dtype === 'I8' ? 1 : 2);

@@ -126,7 +126,7 @@ async function licenseOf(folder: string): Promise<string | null> {
 function capabilitiesOf(config: Json): Capability[] {
   const type = text(config['model_type']) ?? '';
   const architectures = Array.isArray(config['architectures']) ? config['architectures'].join(' ') : '';
-  if (/^(mllama|evlm|mplugowl3|mplug_owl3)$/i.test(type) || config['vision_config'] !== undefined) return ['caption'];
+  if (visionTypes.has(type) || config['vision_config'] !== undefined) return ['caption'];
   if (/ForCausalLM|LMHeadModel/.test(architectures)) return ['chat'];
   if (/^(bert|xlm-roberta|nomic_bert)/.test(type) || /Embedding|BertModel/.test(architectures)) return ['embedding'];
   return [];
@@ -134,7 +134,7 @@ function capabilitiesOf(config: Json): Capability[] {
 
 const notYet = {
   chat: 'Among safetensors models Lutra runs Llama, Mistral, Qwen2 and Qwen3; others work as GGUF.',
-  caption: 'Captioning comes with a later version.',
+  caption: 'Lutra captions with EVLM, Llama 3.2 Vision (mllama) and mPLUG-Owl3.',
   audio: 'Audio comes with a later version.',
   embedding: 'Lutra has no use for embedding models yet.',
 };
@@ -150,15 +150,21 @@ function notYetProblem(name: string, capability: Capability | undefined): Inspec
 /** `model_type`s that native/src/text runs. */
 const runnableTypes: ReadonlySet<string> = new Set(['llama', 'mistral', 'qwen2', 'qwen3']);
 
+/** `model_type`s that native/src/vision runs. */
+const visionTypes: ReadonlySet<string> = new Set(['evlm', 'mllama', 'mplugowl3']);
+
 /** Quantizations that stay as they are in memory; null is none at all. */
 const runnableMethods: ReadonlySet<string | null> = new Set([null, 'bitsandbytes', 'lut', 'flute', 'higgs']);
 
 function isRunnable(config: Json): boolean {
-  const quantization = object(config['quantization_config']);
+  const type = text(config['model_type']) ?? '';
+  const textConfig = object(config['text_config']);
+  // EVLM's text model is any that runs alone.
+  const isKnown = type === 'evlm' ? runnableTypes.has(text(textConfig['model_type']) ?? '') : visionTypes.has(type);
+  const methods = [config, textConfig].map((part) => object(part['quantization_config']));
   return (
-    runnableTypes.has(text(config['model_type']) ?? '') &&
-    runnableMethods.has(text(quantization['quant_method'])) &&
-    quantization['load_in_8bit'] !== true
+    (isKnown || runnableTypes.has(type)) &&
+    methods.every((own) => runnableMethods.has(text(own['quant_method'])) && own['load_in_8bit'] !== true)
   );
 }
 
@@ -184,7 +190,7 @@ export async function inspectHfFolder(folder: string): Promise<Inspection> {
     capabilities,
     hasChatTemplate:
       hasTemplateFile || text(tokenizer?.['chat_template']) !== null || Array.isArray(tokenizer?.['chat_template']),
-    ...(capabilities[0] === 'chat' && isRunnable(config)
+    ...((capabilities[0] === 'chat' || capabilities[0] === 'caption') && isRunnable(config)
       ? { status: 'ready' as const, problem: null }
       : { status: 'not-yet' as const, problem: notYetProblem(basename(folder), capabilities[0]) }),
   };

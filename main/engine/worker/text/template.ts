@@ -12,6 +12,16 @@ import { readJsonFile, readTextFile } from './files.ts';
 import type { Json } from './files.ts';
 import type { PromptPart } from './tokenizer.ts';
 
+/** What templates of models that look take for a message's content. */
+type TemplateContent =
+  | string
+  | readonly ({ readonly type: 'image' } | { readonly type: 'text'; readonly text: string })[];
+
+export interface RenderOptions {
+  /** The first thing that the user says is about a picture. */
+  readonly hasPicture?: boolean;
+}
+
 export interface ChatMessage {
   readonly role: 'system' | 'user' | 'assistant';
   readonly content: string;
@@ -72,15 +82,15 @@ export class ChatTemplate {
    * The prompt up to where the model goes on. What people wrote is set apart from what the template wrote.
    * Fails with `bad-file` that names the template: it throws, does not end, or writes far too much.
    */
-  async render(messages: readonly ChatMessage[]): Promise<PromptPart[]> {
+  async render(messages: readonly ChatMessage[], options: RenderOptions = {}): Promise<PromptPart[]> {
     try {
-      return await this.#renderApart(messages);
+      return await this.#renderApart(messages, options);
     } catch (thrown) {
       const [first, second, ...rest] = messages;
       if (first?.role !== 'system' || second === undefined || !(thrown instanceof TemplateRefusal)) throw thrown;
       // Some models know no system prompt: it goes before the first message.
       const merged = { role: second.role, content: `${first.content}\n\n${second.content}` };
-      return this.#renderApart([merged, ...rest]);
+      return this.#renderApart([merged, ...rest], options);
     }
   }
 
@@ -89,14 +99,18 @@ export class ChatTemplate {
     this.#worker = null;
   }
 
-  async #renderApart(messages: readonly ChatMessage[]): Promise<PromptPart[]> {
+  async #renderApart(messages: readonly ChatMessage[], { hasPicture }: RenderOptions): Promise<PromptPart[]> {
     // Marks that nobody can guess stand for the messages. Around each a space of a rare kind, to see whether the
     // template trims it.
     const secret = randomBytes(12).toString('hex');
     const padding = '\u2003';
     const marks = messages.map((_, index) => `lutra${secret}x${index}x`);
+    const pictured = hasPicture === true ? messages.findIndex(({ role }) => role === 'user') : -1;
     const rendered = await this.#run(
-      messages.map(({ role }, index) => ({ role, content: `${padding}${marks[index]}${padding}` })),
+      messages.map(({ role }, index) => {
+        const text = `${padding}${marks[index]}${padding}`;
+        return { role, content: index === pictured ? [{ type: 'image' }, { type: 'text', text }] : text };
+      }),
     );
     const parts: PromptPart[] = [];
     let rest = rendered;
@@ -120,7 +134,7 @@ export class ChatTemplate {
     return [{ text: await this.#run(broken), isTrusted: true }];
   }
 
-  #run(messages: readonly ChatMessage[]): Promise<string> {
+  #run(messages: readonly { readonly role: string; readonly content: TemplateContent }[]): Promise<string> {
     const { path, source, variables, timeLimitMs = defaultTimeLimitMs } = this.#options;
     this.#worker ??= new Worker(threadCode, {
       eval: true,

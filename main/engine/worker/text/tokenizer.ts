@@ -57,19 +57,24 @@ export class TextTokenizer {
 
   /**
    * A rendered chat. The template has written all that is special; a token for the beginning is put before it only
-   * where the template left it out and the tokenizer would add it.
+   * where the template left it out and the tokenizer would add it. `after` follows as it is.
    */
-  encodePrompt(parts: readonly PromptPart[]): number[] {
+  encodePrompt(parts: readonly PromptPart[], after: readonly number[] = []): number[] {
+    const ids = [...this.encodeParts(parts), ...after];
+    const wantsBos =
+      this.#bosId !== undefined && ids[0] !== this.#bosId && this.#whole.encode('').ids[0] === this.#bosId;
+    return wantsBos ? [this.#bosId, ...ids] : ids;
+  }
+
+  /** A stretch of a prompt, with nothing put before it. */
+  encodeParts(parts: readonly PromptPart[]): number[] {
     const isHarmless = parts.every(
       ({ text, isTrusted }) => isTrusted || !this.#specialTexts.some((special) => text.includes(special)),
     );
     // Merges may reach across parts: only where it matters are they encoded one by one.
-    const ids = isHarmless
+    return isHarmless
       ? this.#ids(this.#whole, parts.map(({ text }) => text).join(''))
       : parts.flatMap(({ text, isTrusted }) => this.#ids(isTrusted ? this.#whole : this.#plain, text));
-    const wantsBos =
-      this.#bosId !== undefined && ids[0] !== this.#bosId && this.#whole.encode('').ids[0] === this.#bosId;
-    return wantsBos ? [this.#bosId, ...ids] : ids;
   }
 
   #ids(tokenizer: Tokenizer, text: string): number[] {
