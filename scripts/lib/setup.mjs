@@ -91,11 +91,13 @@ export async function ensureChromium() {
   const given = process.env.LUTRA_CHROMIUM;
   const found = given ?? findOnPath(...chromiumPlaces);
   const mayInstall = (await isDebian()) && process.getuid?.() === 0;
-  // The Vulkan driver in software lets the GPU code of the engine be tested too; Chinese needs a font.
+  // The Vulkan driver in software lets the GPU code of the engine be tested too; Chinese needs a font; the command line
+  // decodes clips with ffmpeg.
   const extras = [
     ['/usr/share/vulkan/icd.d/lvp_icd.x86_64.json', 'mesa-vulkan-drivers'],
     ['/usr/lib/x86_64-linux-gnu/libvulkan.so.1', 'libvulkan1'],
     ['/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc', 'fonts-noto-cjk'],
+    ['/usr/bin/ffmpeg', 'ffmpeg'],
   ];
   const missing = [
     ...(found === null ? ['chromium'] : []),
