@@ -29,7 +29,7 @@ const mostProblems = 100;
 
 export class CaptionList {
   readonly rows: CaptionRows;
-  readonly watchers = new CaptionWatchers();
+  readonly watchers = new CaptionWatchers(() => this.summary());
   readonly #history: CaptionHistory;
   /** By job. */
   readonly #batches = new Map<string, CaptionBatch>();
@@ -172,7 +172,7 @@ export class CaptionList {
   }
 
   tellSummary(): void {
-    if (this.watchers.isWatched) this.watchers.tell({ type: 'summary', summary: this.summary() });
+    this.watchers.tellSummary();
   }
 
   #turned(changed: readonly string[] | null): boolean {

@@ -187,9 +187,14 @@ export class CaptionRows {
       .run(width, height, seconds, id);
   }
 
-  /** What ran when the studio last ended waits again. */
+  /** What ran when the studio last ended waits again; what was removed and cannot be had back any more goes. */
   settle(): void {
     this.#db.prepare("UPDATE captions SET state = 'waiting' WHERE state = 'running'").run();
+    this.#db
+      .prepare(
+        'DELETE FROM captions WHERE deleted_at IS NOT NULL AND id NOT IN (SELECT caption_id FROM caption_step_items)',
+      )
+      .run();
   }
 
   /** They wait in that batch, each with the caption it has until there is a new one. */

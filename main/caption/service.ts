@@ -73,8 +73,7 @@ export class CaptionService {
       picture: ({ itemId, side, seconds }, { signal }) => pictures.picture(list.row(itemId), side, seconds, signal),
       read: ({ itemId, offset, length }) => readBytes(list.row(itemId), offset, length),
       open: ({ itemId }) => options.files.grant(list.row(itemId).path),
-      watch: ({ canDecodeClips }, { signal }) =>
-        list.watchers.watch({ type: 'summary', summary: list.summary() }, canDecodeClips, signal),
+      watch: ({ canDecodeClips }, { signal }) => list.watchers.watch(canDecodeClips, signal),
       giveFacts: ({ requestId, facts }) => done(desk.giveFacts(requestId, facts)),
       giveFrames: ({ requestId, frames, isLast }) => done(desk.giveFrames(requestId, frames, isLast)),
       failClip: ({ requestId, error }) => done(desk.fail(requestId, error)),

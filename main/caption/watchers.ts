@@ -5,6 +5,9 @@ import { EventReader } from '../event-reader.ts';
 
 export type CaptionEvent = z.infer<(typeof captionContract)['watch']['event']>;
 
+/** A summary is made when it is read. */
+type PushedEvent = Exclude<CaptionEvent, { type: 'summary' }>;
+
 /** More than this many changed items at once, and a page asks for what it shows instead. */
 const mostItems = 200;
 /** How long changes are gathered. */
@@ -12,7 +15,8 @@ const gatherMs = 100;
 
 export class Watcher {
   readonly canDecodeClips: boolean;
-  #summary: CaptionSummary | null = null;
+  readonly #summarize: () => CaptionSummary;
+  #wantsSummary = true;
   #hasChanged = false;
   readonly #items = new Map<string, CaptionItem>();
   #writing: Extract<CaptionEvent, { type: 'writing' }> | null = null;
@@ -22,15 +26,14 @@ export class Watcher {
   #isReady = true;
   #hasTold = false;
 
-  constructor(canDecodeClips: boolean) {
+  /** `summarize` is called when there is a reader for it, at most a few times a second. */
+  constructor(canDecodeClips: boolean, summarize: () => CaptionSummary) {
     this.canDecodeClips = canDecodeClips;
+    this.#summarize = summarize;
   }
 
-  push(event: CaptionEvent): void {
+  push(event: PushedEvent): void {
     switch (event.type) {
-      case 'summary':
-        this.#summary = event.summary;
-        break;
       case 'changed':
         this.#hasChanged = true;
         this.#items.clear();
@@ -52,6 +55,15 @@ export class Watcher {
         this.#reader.wake();
         return;
     }
+    this.#wake();
+  }
+
+  pushSummary(): void {
+    this.#wantsSummary = true;
+    this.#wake();
+  }
+
+  #wake(): void {
     if (this.#isReady) this.#reader.wake();
   }
 
@@ -88,12 +100,9 @@ export class Watcher {
       this.#writing = null;
       return event;
     }
-    if (this.#summary !== null) {
-      const summary = this.#summary;
-      this.#summary = null;
-      return { type: 'summary', summary };
-    }
-    return undefined;
+    if (!this.#wantsSummary) return undefined;
+    this.#wantsSummary = false;
+    return { type: 'summary', summary: this.#summarize() };
   }
 
   /** All was told: what comes now is gathered for a while. */
@@ -110,15 +119,20 @@ export class Watcher {
 
 export class CaptionWatchers {
   readonly #all = new Set<Watcher>();
+  readonly #summarize: () => CaptionSummary;
   /** Called when a page that could decode is gone. */
   onGone: ((watcher: Watcher) => void) | null = null;
 
-  get isWatched(): boolean {
-    return this.#all.size > 0;
+  constructor(summarize: () => CaptionSummary) {
+    this.#summarize = summarize;
   }
 
-  tell(event: CaptionEvent): void {
+  tell(event: PushedEvent): void {
     for (const watcher of this.#all) watcher.push(event);
+  }
+
+  tellSummary(): void {
+    for (const watcher of this.#all) watcher.pushSummary();
   }
 
   /** The newest page that can decode clips. */
@@ -126,13 +140,9 @@ export class CaptionWatchers {
     return [...this.#all].findLast(({ canDecodeClips }) => canDecodeClips) ?? null;
   }
 
-  async *watch(
-    first: CaptionEvent,
-    canDecodeClips: boolean,
-    signal: AbortSignal,
-  ): AsyncGenerator<CaptionEvent, void, undefined> {
-    const watcher = new Watcher(canDecodeClips);
-    watcher.push(first);
+  /** Begins with the summary. */
+  async *watch(canDecodeClips: boolean, signal: AbortSignal): AsyncGenerator<CaptionEvent, void, undefined> {
+    const watcher = new Watcher(canDecodeClips, this.#summarize);
     this.#all.add(watcher);
     try {
       yield* watcher.read(signal);

@@ -170,13 +170,12 @@ describe('a page that decodes, on a machine without ffmpeg', () => {
   }
 
   async function openPage(answer: (request: ClipRequest, desk: ClipDesk) => void): Promise<Page> {
-    const watchers = new CaptionWatchers();
+    const watchers = new CaptionWatchers(() => ({ counts: {}, batch: null, undo: null, redo: null }) as never);
     const desk = new ClipDesk(watchers);
     const leaving = new AbortController();
     const wanted: ClipRequest[] = [];
-    const summary = { counts: {}, batch: null, undo: null, redo: null } as never;
     const watching = (async () => {
-      for await (const event of watchers.watch({ type: 'summary', summary }, true, leaving.signal)) {
+      for await (const event of watchers.watch(true, leaving.signal)) {
         if (event.type !== 'wanted') continue;
         wanted.push(event.request);
         answer(event.request, desk);

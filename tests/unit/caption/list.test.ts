@@ -175,8 +175,7 @@ describe('who watches', () => {
     const abort = new AbortController();
     const events: CaptionEvent[] = [];
     const watching = (async () => {
-      const first: CaptionEvent = { type: 'summary', summary: list.summary() };
-      for await (const event of list.watchers.watch(first, true, abort.signal)) events.push(event);
+      for await (const event of list.watchers.watch(true, abort.signal)) events.push(event);
     })();
     const until = async (isThere: () => boolean): Promise<void> => {
       while (!isThere()) await new Promise((resolve) => setTimeout(resolve, 10));
