@@ -66,7 +66,7 @@ async function watch(isEnough: (event: CaptionEvent) => boolean, canDecodeClips 
 beforeAll(async () => {
   folder = await temporaryFolder();
   open = await openStudio(join(folder.path, 'data'));
-  modelId = await addModel(open, join(golden, 'evlm-dense'));
+  modelId = await addModel(open, join(golden, 'evlm-dense/model.safetensors'));
 });
 afterAll(async () => {
   await open.close();
@@ -82,9 +82,8 @@ describe('models', () => {
   test.each([
     ['evlm-dense', 'evlm', true],
     ['mllama-f32', 'mllama', false],
-    ['mplugowl3-joint', 'mplugowl3', true],
   ])('%s is ready, says what it can look at, and captions', async (name, family, severalAtOnce) => {
-    const model = await addModel(open, join(golden, name));
+    const model = await addModel(open, join(golden, name, 'model.safetensors'));
     const known = (await open.client.models.list({})).find(({ id }) => id === model);
     expect(known).toMatchObject({ status: 'ready', capabilities: ['caption'], problem: null });
     const info = await open.client.caption.describe({ modelId: model });
@@ -98,7 +97,7 @@ describe('models', () => {
   });
 
   test('a chat model captions nothing, and says so', async () => {
-    const chat = await addModel(open, join(import.meta.dirname, '../golden/text/llama2-f32'));
+    const chat = await addModel(open, join(import.meta.dirname, '../golden/text/llama2-f32/model.safetensors'));
     await expect(open.client.caption.describe({ modelId: chat })).rejects.toMatchObject({ code: 'not-supported' });
   });
 });
@@ -255,14 +254,24 @@ describe('a clip', () => {
 
 describe('on the command line', () => {
   const model = join(golden, 'evlm-dense');
-  const data = (): string[] => ['--data', join(folder.path, 'cli')];
+  // Warm: the likeliest words of a model that learned nothing are spaces.
+  const usual = (): string[] => [
+    '--temperature',
+    '1',
+    '--seed',
+    '7',
+    '--max-tokens',
+    '12',
+    '--data',
+    join(folder.path, 'cli'),
+  ];
 
   test('captions a folder, writes beside, and leaves out what is there already when asked to', async () => {
     await picture('a.png', '#c02040');
     await mkdir(join(set, 'in'));
     await picture('in/b.jpg', '#20c040');
     await writeFile(join(set, 'a.txt'), 'mine');
-    const args = ['caption', set, '--model', model, '--max-tokens', '6', '--seed', '7', '--prefix', 'ohwx', ...data()];
+    const args = ['caption', set, '--model', model, '--prefix', 'ohwx', ...usual()];
     const first = await runLutra([...args, '--recursive', '--skip-existing']);
     expect(first.code).toBe(0);
     expect(await readFile(join(set, 'a.txt'), 'utf8')).toBe('mine');
@@ -283,13 +292,11 @@ describe('on the command line', () => {
       ...paths,
       '--model',
       model,
-      '--max-tokens',
-      '6',
       '--format',
       'csv',
       '--out',
       out,
-      ...data(),
+      ...usual(),
     ]);
     expect(code).toBe(1);
     expect(stderr).toContain('"b.jpg" is a text file');
@@ -301,9 +308,9 @@ describe('on the command line', () => {
   test('used wrongly, it says how', async () => {
     expect((await runLutra(['caption', set])).code).toBe(2);
     expect((await runLutra(['caption', set, '--model', model, '--preset', 'haiku'])).code).toBe(2);
-    const both = await runLutra(['caption', set, '--model', model, '--frames', '4', '--scenes', ...data()]);
+    const both = await runLutra(['caption', set, '--model', model, '--frames', '4', '--scenes', ...usual()]);
     expect([both.code, both.stderr]).toEqual([2, expect.stringContaining('exclude each other')]);
-    const none = await runLutra(['caption', set, '--model', model, ...data()]);
+    const none = await runLutra(['caption', set, '--model', model, ...usual()]);
     expect([none.code, none.stderr]).toEqual([2, expect.stringContaining('no picture')]);
   });
 });
