@@ -12,6 +12,9 @@ const formats = 'mov,matroska,avi,mpegts,mpeg,mpegvideo,asf,flv,ogg';
 const limits = ['-protocol_whitelist', 'file', '-format_whitelist', formats];
 const mostProbeBytes = 1_000_000;
 const mostFrameBytes = 600_000_000;
+const probePatienceMs = 30_000;
+/** Looking for scenes decodes minutes at a time. */
+const framesPatienceMs = 15 * 60_000;
 /** So much is read behind the last time that a frame is wanted of. */
 const tailSeconds = 5;
 const longestSeconds = 24 * 3600;
@@ -47,6 +50,7 @@ export async function clipFacts(path: string, { signal, ffprobe }: ClipOptions =
   const args = [...limits, '-select_streams', 'v:0', '-show_entries', entries, '-of', 'json', fileAddress(path)];
   const said = await runFfprobe(args, {
     mostBytes: mostProbeBytes,
+    patienceMs: probePatienceMs,
     ...(signal === undefined ? {} : { signal }),
     ...(ffprobe === undefined ? {} : { program: ffprobe }),
   }).catch((thrown: unknown) => {
@@ -152,6 +156,7 @@ async function* evenFrames(
   const frameBytes = width * height * (encoding === 'rgb' ? 3 : 4);
   const bytes = await runFfmpeg(args, {
     mostBytes: mostFrameBytes,
+    patienceMs: framesPatienceMs,
     ...(signal === undefined ? {} : { signal }),
     ...(ffmpeg === undefined ? {} : { program: ffmpeg }),
   }).catch((thrown: unknown) => {

@@ -10,6 +10,8 @@ const longestComplaint = 400;
 
 export interface FfmpegOptions {
   readonly mostBytes: number;
+  /** Ended after so long: a file made for it can keep a decoder busy for ever. */
+  readonly patienceMs?: number;
   readonly signal?: AbortSignal;
   readonly program?: string;
 }
@@ -36,7 +38,7 @@ export function runFfprobe(
 async function run(
   program: string,
   args: readonly string[],
-  { mostBytes, signal }: Pick<FfmpegOptions, 'mostBytes' | 'signal'>,
+  { mostBytes, signal, patienceMs }: Omit<FfmpegOptions, 'program'>,
 ): Promise<Buffer<ArrayBuffer>> {
   const child = spawn(program, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -45,6 +47,12 @@ async function run(
   const pieces: Buffer[] = [];
   let size = 0;
   let complaint = '';
+  let isLate = false;
+  const late = (): void => {
+    isLate = true;
+    child.kill('SIGKILL');
+  };
+  const timer = patienceMs === undefined ? null : setTimeout(late, patienceMs);
   child.stdout.on('data', (piece: Buffer) => {
     size += piece.length;
     if (size <= mostBytes) pieces.push(piece);
@@ -60,6 +68,8 @@ async function run(
     if (signal?.aborted === true) throw thrown;
     throw new LutraError({ code: 'not-supported', message: 'ffmpeg is not installed.', hint: ffmpegHint });
   });
+  if (timer !== null) clearTimeout(timer);
+  if (isLate) throw new LutraError({ code: 'bad-file', message: 'It takes far too long to decode.' });
   if (size > mostBytes)
     throw new LutraError({ code: 'bad-file', message: 'It is too long.', hint: 'Cut out the part that you need.' });
   if (code !== 0) throw new LutraError({ code: 'bad-file', message: complaint.trim() || 'ffmpeg gave up.' });

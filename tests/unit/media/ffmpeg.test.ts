@@ -13,7 +13,7 @@ beforeAll(async () => {
   await mkdir(folder.path, { recursive: true });
   program = join(folder.path, 'ffmpeg');
   const script =
-    '#!/bin/sh\ncase "$*" in *broken*) echo "moov atom not found" >&2; exit 1;; *) printf "12345678";; esac\n';
+    '#!/bin/sh\ncase "$*" in *broken*) echo "moov atom not found" >&2; exit 1;; *busy*) exec sleep 60;; *) printf "12345678";; esac\n';
   await writeFile(program, script, { mode: 0o755 });
 });
 afterAll(() => folder.remove());
@@ -38,6 +38,10 @@ test('missing, it says how to get it', async () => {
     code: 'not-supported',
     hint: expect.stringContaining('apt install ffmpeg') as string,
   });
+});
+
+test('is ended when it takes too long', async () => {
+  await expect(runFfmpeg(['busy'], { mostBytes: 4, program, patienceMs: 50 })).rejects.toThrow('far too long');
 });
 
 test('ends with its signal', async () => {
