@@ -24,21 +24,23 @@ export interface FitRequest {
 export async function estimateFit({ path, inspection, contextLength, device }: FitRequest): Promise<Fit> {
   const length = contextLength ?? Math.min(inspection.contextLength ?? defaultContextLimit, defaultContextLimit);
   const isOurs = inspection.kind === 'hf' && inspection.status === 'ready';
+  // What looks at pictures runs on the CPU.
+  const target = inspection.capabilities.includes('caption') ? null : device;
   const parts =
     inspection.kind === 'gguf'
-      ? await ggufParts(path, length, device !== null)
+      ? await ggufParts(path, length, target !== null)
       : isOurs
-        ? await folderParts(path, length, device !== null)
+        ? await folderParts(path, length, target !== null)
         : plainParts(inspection);
   const neededBytes = parts.weightsBytes + parts.cacheBytes + parts.overheadBytes;
-  const availableBytes = device?.freeBytes ?? freemem();
+  const availableBytes = target?.freeBytes ?? freemem();
   return {
     ...parts,
     verdict: verdictOf(neededBytes, availableBytes),
     neededBytes,
     availableBytes,
     contextLength: inspection.kind === 'gguf' || isOurs ? length : 0,
-    device: device?.name ?? 'CPU',
+    device: target?.name ?? 'CPU',
   };
 }
 

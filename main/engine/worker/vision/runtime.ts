@@ -210,6 +210,7 @@ export class VisionRuntime {
           addon.loadVisionModel(
             {
               folder: choice.path,
+              device: 'cpu',
               threads: choice.threads ?? 0,
               precision: choice.precision,
               cacheType: 'f16',
