@@ -137,18 +137,18 @@ describe('captions', () => {
   test('the engine killed in the middle: that item says why, all others are done', async () => {
     for (let at = 0; at < 8; at += 1) await picture(`${at}.png`, `#${at}0${at}0${at}0`);
     await add();
-    const target = (await list())[3]?.id;
-    const wanted = settings({ maxTokens: 400, temperature: 1 });
+    const spared = new Set((await list()).slice(0, 3).map(({ id }) => id));
+    const wanted = settings({ maxTokens: 200, temperature: 1 });
     const { jobId } = await open.client.caption.start({ modelId, settings: wanted, itemIds: null });
     await watch((event) => {
-      if (event.type !== 'writing' || event.itemId !== target) return false;
+      if (event.type !== 'writing' || spared.has(event.itemId)) return false;
       const { pid } = open.studio.engine.status();
       if (pid !== null) process.kill(pid, 'SIGKILL');
       return true;
     });
     expect(await ended(jobId)).toMatchObject({ status: 'done', note: '7 captioned, 1 failed' });
     const failed = (await list()).filter(({ state }) => state === 'failed');
-    expect(failed.map(({ id, error }) => [id, error?.code])).toEqual([[target, 'engine-crashed']]);
+    expect(failed.map(({ id, error }) => [spared.has(id), error?.code])).toEqual([[false, 'engine-crashed']]);
     expect(failed[0]?.error?.message).toContain('captioned with "evlm-dense"');
   });
 
