@@ -3,6 +3,7 @@ import {
   ChevronLeft,
   ChevronRight,
   Copy,
+  Eraser,
   Lock,
   LockOpen,
   MessageCircleQuestion,
@@ -148,6 +149,13 @@ function DetailHeader({
           icon={<RotateCcw />}
           disabled={isBusy || item.isLocked || !actions.canCaption}
           onClick={() => actions.retry([item.id])}
+        />
+        <IconButton
+          size="sm"
+          label={t('action.clear')}
+          icon={<Eraser />}
+          disabled={isBusy || item.isLocked || (item.text === '' && item.state === 'waiting')}
+          onClick={() => actions.clear([item.id])}
         />
         <IconButton
           size="sm"

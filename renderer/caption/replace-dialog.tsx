@@ -7,6 +7,7 @@ import { useStudio } from '../client/context.tsx';
 import type { StudioClient } from '../client/studio.ts';
 import { formatNumber } from '../i18n/format.ts';
 import { Button, Dialog, ErrorNotice, Field, Input, showToast, Switch } from '../ui/index.ts';
+import { changeOf } from './words.ts';
 import { useCaptions } from './store.ts';
 import type { ItemActions } from './use-actions.ts';
 
@@ -152,13 +153,25 @@ export function ReplaceDialog({ actions, onClose }: { actions: ItemActions; onCl
           <ul aria-label={t('replace.samples')} className="flex flex-col gap-2">
             {found.samples.map(({ itemId, before, after }) => (
               <li key={itemId} className="rounded-md bg-sunken px-3 py-2 text-xs wrap-anywhere">
-                <p className="line-clamp-2 text-muted line-through decoration-faint">{before}</p>
-                <p className="line-clamp-2">{after}</p>
+                <Change before={before} after={after} />
               </li>
             ))}
           </ul>
         )}
       </form>
     </Dialog>
+  );
+}
+
+/** Only what differs is struck out and put in, with some words around it. */
+function Change({ before, after }: { before: string; after: string }): ReactElement {
+  const { head, removed, added, tail } = changeOf(before, after);
+  return (
+    <p className="line-clamp-3 text-muted">
+      {head}
+      <del className="bg-danger-soft text-danger">{removed}</del>
+      <ins className="bg-ok-soft text-ok no-underline">{added}</ins>
+      {tail}
+    </p>
   );
 }

@@ -59,7 +59,7 @@ function Prepare(): ReactElement {
       <div className="flex flex-wrap items-center gap-2">
         <Select
           aria-label={t('run.what')}
-          className="w-44 max-sm:w-auto max-sm:flex-1"
+          className="w-44 max-sm:w-auto max-sm:min-w-0 max-sm:flex-[1_1_40%]"
           value={draft.hasOwnPrompt ? 'own' : draft.settings.preset}
           onValueChange={(value) => {
             if (value !== 'own') {
@@ -82,7 +82,7 @@ function Prepare(): ReactElement {
         />
         <Select
           aria-label={t('run.model')}
-          className="w-52 max-sm:w-auto max-sm:flex-1"
+          className="w-52 max-sm:w-auto max-sm:min-w-0 max-sm:flex-[1_1_40%]"
           value={modelId}
           onValueChange={(value) => updateDraft({ modelId: value })}
           placeholder={t('run.noModel')}

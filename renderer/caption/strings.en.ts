@@ -68,6 +68,8 @@ export const strings = {
     copy: 'Copy the caption',
     lock: 'Lock',
     unlock: 'Unlock',
+    clear: 'Clear the caption',
+    clearSelected: 'Clear the captions of the selected ones',
     remove: 'Remove from the list',
     removeSelected: 'Remove the selected ones from the list',
   },

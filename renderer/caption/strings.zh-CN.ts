@@ -64,6 +64,8 @@ export const strings: SameShape<typeof english> = {
     copy: '复制描述',
     lock: '锁定',
     unlock: '解锁',
+    clear: '清除描述',
+    clearSelected: '清除所选项目的描述',
     remove: '从列表移除',
     removeSelected: '从列表移除所选项目',
   },

@@ -1,4 +1,4 @@
-import { Grid2x2, Lock, LockOpen, RotateCcw, Rows3, Search, Trash2, X } from 'lucide-react';
+import { Eraser, Grid2x2, Lock, LockOpen, RotateCcw, Rows3, Search, Trash2, X } from 'lucide-react';
 import { useEffect, useRef, useState } from 'react';
 import type { ReactElement, RefObject } from 'react';
 import { useTranslation } from 'react-i18next';
@@ -141,6 +141,12 @@ function SelectionBar({ actions, count }: { actions: ItemActions; count: number 
         label={t('action.unlock')}
         icon={<LockOpen />}
         onClick={() => actions.lock(chosen(), false)}
+      />
+      <IconButton
+        size="sm"
+        label={t('action.clearSelected')}
+        icon={<Eraser />}
+        onClick={() => actions.clear(chosen())}
       />
       <IconButton
         size="sm"

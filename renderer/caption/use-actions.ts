@@ -44,10 +44,21 @@ export function useItemActions(): ItemActions {
       lock: (itemIds, isLocked) => void client.caption.lock({ itemIds, isLocked }).catch(showError),
       retry: (itemIds) => {
         if (modelId === null || itemIds.length === 0) return;
-        const settings = settingsToUse(useCaptions.getState().draft);
-        client.caption.start({ modelId, settings, itemIds, which: 'all' }).then(({ items }) => {
+        const { draft, items: known } = useCaptions.getState();
+        const start = async (): Promise<void> => {
+          const [first] = itemIds;
+          // A batch leaves what a person wrote alone; asked for this very one, it is meant. Undo has it.
+          const isMeant = itemIds.length === 1 && first !== undefined && known.get(first)?.state === 'edited';
+          if (isMeant) await client.caption.clear({ itemIds });
+          const { items } = await client.caption.start({
+            modelId,
+            settings: settingsToUse(draft),
+            itemIds,
+            which: 'all',
+          });
           if (items === 0) showToast({ title: t('run.nothing'), description: t('run.nothingHint'), tone: 'warning' });
-        }, showError);
+        };
+        start().catch(showError);
       },
       remove: (itemIds) => {
         if (itemIds.length === 0) return;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { CaptionItem, CaptionSegment } from '../../../contract/caption.ts';
 import { gather, gatherChosen, holdsPictures } from '../../../renderer/caption/gather.ts';
-import { wordsOf } from '../../../renderer/caption/words.ts';
+import { changeOf, wordsOf } from '../../../renderer/caption/words.ts';
 import { chosenIds, settingsToUse, useCaptions, withItems } from '../../../renderer/caption/store.ts';
 import { clock } from '../../../renderer/caption/time.ts';
 import { shownFrames } from '../../../renderer/caption/timeline.tsx';
@@ -120,6 +120,21 @@ describe('what is asked for', () => {
   test('leaves out words that are written with any comma, each once', () => {
     expect(wordsOf(' image, picture of，照片、 image;;\n')).toEqual(['image', 'picture of', '照片']);
     expect(wordsOf('')).toEqual([]);
+  });
+});
+
+describe('a replacement', () => {
+  test('shows what goes and what comes, with some words around it', () => {
+    expect(changeOf('A circle, red', 'A disc, red')).toEqual({
+      head: 'A ',
+      removed: 'circle',
+      added: 'disc',
+      tail: ', red',
+    });
+    const long = 'x'.repeat(100);
+    const { head, removed, added, tail } = changeOf(`${long}水${long}`, `${long}${long}`);
+    expect([head.length, removed, added, tail.length]).toEqual([49, '水', '', 49]);
+    expect(changeOf('aa', 'aaa')).toMatchObject({ removed: '', added: 'a' });
   });
 });
 
