@@ -30,6 +30,8 @@ export function ClipView({
   const [played, setPlayed] = useState<number | null>(null);
   const duration = item.seconds ?? played;
   const { segments } = item;
+  // Under a minute, scenes are often shorter than a second.
+  const hasTenths = duration !== null && duration < 60;
   const current = segments.findIndex(({ start, end }) => seconds >= start && seconds < end);
   const seek = (to: number): void => {
     setSeconds(to);
@@ -75,10 +77,10 @@ export function ClipView({
                 type="button"
                 aria-current={at === current}
                 onClick={() => seek(segment.start)}
-                className="tnum mt-1.5 w-24 shrink-0 rounded-md px-1 py-0.5 text-left text-xs text-muted hover:bg-hover aria-current:bg-accent-soft aria-current:text-accent-ink"
+                className="tnum mt-1.5 w-28 shrink-0 rounded-md px-1 py-0.5 text-left text-xs text-muted hover:bg-hover aria-current:bg-accent-soft aria-current:text-accent-ink"
               >
                 <span className="sr-only">{t('clip.goTo')} </span>
-                {clock(segment.start)} – {clock(segment.end)}
+                {clock(segment.start, hasTenths)} – {clock(segment.end, hasTenths)}
               </button>
               <div className="min-w-0 flex-1">
                 <CaptionEditor
@@ -86,7 +88,10 @@ export function ClipView({
                   segment={at}
                   text={segment.text}
                   writing={writing?.segment === at ? writing.text : null}
-                  label={t('clip.segment', { start: clock(segment.start), end: clock(segment.end) })}
+                  label={t('clip.segment', {
+                    start: clock(segment.start, hasTenths),
+                    end: clock(segment.end, hasTenths),
+                  })}
                   isReadOnly={item.isLocked || item.state === 'running'}
                   minRows={1}
                   onLeave={onLeaveEditor}

@@ -84,7 +84,7 @@ function DetailHeader({
   const facts = [
     item.folder,
     item.width === null ? '' : `${item.width} × ${item.height}`,
-    item.seconds === null ? '' : clock(item.seconds),
+    item.seconds === null ? '' : clock(Math.round(item.seconds)),
     item.modelName,
   ].filter((fact) => fact !== '');
   const isBusy = item.state === 'running';

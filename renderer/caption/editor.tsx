@@ -72,6 +72,7 @@ export function CaptionEditor(props: CaptionEditorProps): ReactElement {
           clearTimeout(timer.current);
           timer.current = setTimeout(() => void save(), saveAfterMs);
         }}
+        onFocus={() => useCaptions.setState({ isFollowing: false })}
         onBlur={() => void save()}
         onKeyDown={(event) => {
           if (event.nativeEvent.isComposing) return;

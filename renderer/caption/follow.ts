@@ -7,7 +7,7 @@ import type { StudioClient } from '../client/studio.ts';
 import { dismissToast, showError } from '../ui/toast.tsx';
 import { ClipDecoder } from './clips/serve.ts';
 import { keepSelection } from './selection.ts';
-import { useCaptions, withItems } from './store.ts';
+import { followBatch, useCaptions, withItems } from './store.ts';
 import { removedToast } from './use-actions.ts';
 
 /** Items are asked for in windows of so many. */
@@ -51,6 +51,7 @@ export function CaptionFeed(): null {
             if (useCaptions.getState().undo?.step === 'remove' && undo?.step !== 'remove') dismissToast(removedToast);
             const isAnother = batch !== null && batch.jobId !== useCaptions.getState().batch?.jobId;
             useCaptions.setState({ counts, batch, undo, redo, ...(isAnother ? { latestIds: [] } : {}) });
+            followBatch();
             return;
           }
           case 'items': {

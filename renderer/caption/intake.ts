@@ -6,16 +6,28 @@ import type { ErrorData } from '../../contract/errors.ts';
 import { grantFile } from '../client/grants.ts';
 import { useNavigation } from '../client/navigation.ts';
 import { useStudio } from '../client/context.tsx';
+import type { StudioClient } from '../client/studio.ts';
 import { formatNumber } from '../i18n/format.ts';
 import { errorText } from '../i18n/errors.ts';
 import { dismissToast, showError, showToast } from '../ui/toast.tsx';
 import type { Gathered } from './gather.ts';
+import { only } from './selection.ts';
+import { setFilter, useCaptions } from './store.ts';
 
 /** Files sent at a time, and told to main at a time. */
 const atOnce = 4;
 const perCall = 200;
 const toastId = 'captions adding';
 const toastMs = 150;
+
+/** What came last is what the person wants to see, whatever was looked at before. */
+async function showNew(client: StudioClient, before: ReadonlySet<string>): Promise<void> {
+  setFilter({ state: 'all', search: '' });
+  const { ids } = await client.caption.ids({ filter: useCaptions.getState().filter });
+  const first = ids.find((id) => !before.has(id));
+  if (first === undefined || useCaptions.getState().isFollowing) return;
+  useCaptions.setState({ ids, status: 'ready', ...only(first) });
+}
 
 interface GrantToAdd {
   readonly grantId: string;
@@ -66,6 +78,7 @@ export function useCaptionIntake(): CaptionIntake {
 
   const takeGrants = useCallback(
     async (grants: readonly GrantToAdd[]) => {
+      const before = new Set(useCaptions.getState().ids);
       const sum = { added: 0, present: 0, ignored: 0, problems: [] as ErrorData[] };
       for (let from = 0; from < grants.length; from += perCall) {
         const answer = await client.caption.add({ grants: grants.slice(from, from + perCall) });
@@ -75,6 +88,7 @@ export function useCaptionIntake(): CaptionIntake {
         sum.problems.push(...answer.problems);
       }
       tell(sum);
+      if (sum.added > 0) await showNew(client, before);
     },
     [client, tell],
   );

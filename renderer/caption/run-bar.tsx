@@ -1,4 +1,4 @@
-import { ChevronDown, Pause, Play, RotateCcw, SlidersHorizontal, Sparkles, Square } from 'lucide-react';
+import { ChevronDown, Eye, Pause, Play, RotateCcw, SlidersHorizontal, Sparkles, Square } from 'lucide-react';
 import { useState } from 'react';
 import type { ReactElement } from 'react';
 import { useTranslation } from 'react-i18next';
@@ -24,7 +24,7 @@ import {
 import { useCaptionModels, useModelId } from './models.ts';
 import { Options } from './options.tsx';
 import { Preview } from './preview.tsx';
-import { settingsToUse, updateDraft, updateSettings, useCaptions } from './store.ts';
+import { followBatch, settingsToUse, updateDraft, updateSettings, useCaptions } from './store.ts';
 
 /** The job's kind in main. */
 const batchKind = 'caption.batch';
@@ -156,6 +156,7 @@ function StartButtons({ modelId }: { modelId: string | null }): ReactElement {
         which,
         previewFirst: draft.looksFirst && count >= worthPreview ? previewItems : 0,
       });
+      useCaptions.setState({ isFollowing: true });
       if (items === 0) showToast({ title: t('run.nothing'), description: t('run.nothingHint'), tone: 'warning' });
     } catch (thrown) {
       showError(thrown);
@@ -221,6 +222,7 @@ function Running({ batch }: { batch: CaptionBatch }): ReactElement {
   const { client } = useStudio();
   const { jobId, stage, done, failed, total, etaSeconds, fraction, modelName, itemId } = batch;
   const name = useCaptions(({ items }) => (itemId === null ? undefined : items.get(itemId)?.name));
+  const isFollowing = useCaptions((state) => state.isFollowing);
   const ended = done + failed;
   const counted = t('run.progress', { done: formatNumber(ended, 0), total: formatNumber(total, 0) });
   const tenth = total === 0 ? 0 : Math.floor((ended * 10) / total) / 10;
@@ -238,6 +240,18 @@ function Running({ batch }: { batch: CaptionBatch }): ReactElement {
             {name === undefined || stage !== 'captioning' ? null : <span className="max-md:hidden"> · {name}</span>}
           </span>
         </p>
+        <Button
+          size="sm"
+          variant={isFollowing ? 'secondary' : 'ghost'}
+          icon={<Eye />}
+          aria-pressed={isFollowing}
+          onClick={() => {
+            useCaptions.setState({ isFollowing: !isFollowing });
+            followBatch();
+          }}
+        >
+          {t('run.follow')}
+        </Button>
         <Button size="sm" icon={<Pause />} onClick={() => void client.jobs.pause({ jobId }).catch(showError)}>
           {t('run.pause')}
         </Button>

@@ -10,7 +10,7 @@ import type {
   CaptionSummary,
 } from '../../contract/caption.ts';
 import { z } from 'zod';
-import { noSelection } from './selection.ts';
+import { noSelection, only } from './selection.ts';
 import type { Selection } from './selection.ts';
 
 export interface Writing {
@@ -49,6 +49,8 @@ export interface CaptionsState extends Selection {
   readonly draft: Draft;
   /** In a narrow window: the large preview lies over the grid. */
   readonly isDetailOpen: boolean;
+  /** The one that is being captioned is the one that is shown, until the person looks at another. */
+  readonly isFollowing: boolean;
 }
 
 const storageKey = 'lutra.caption.draft';
@@ -78,6 +80,7 @@ export const useCaptions = create<CaptionsState>(() => ({
   generation: 0,
   draft: storedDraft(),
   isDetailOpen: false,
+  isFollowing: false,
 }));
 
 export function updateDraft(patch: Partial<Draft>): void {
@@ -89,8 +92,20 @@ export function updateSettings(patch: Partial<CaptionSettings>): void {
   updateDraft({ settings: { ...useCaptions.getState().draft.settings, ...patch } });
 }
 
+/** What the person chooses. */
 export function updateSelection(change: (selection: Selection, ids: readonly string[]) => Selection): void {
-  useCaptions.setState(({ activeId, anchorId, selected, ids }) => change({ activeId, anchorId, selected }, ids));
+  useCaptions.setState(({ activeId, anchorId, selected, ids }) => ({
+    ...change({ activeId, anchorId, selected }, ids),
+    isFollowing: false,
+  }));
+}
+
+/** Shows the one that is being captioned, where that is wanted and the filter lets it through. */
+export function followBatch(): void {
+  useCaptions.setState(({ isFollowing, batch, ids }) => {
+    const itemId = batch?.itemId ?? null;
+    return isFollowing && itemId !== null && ids.includes(itemId) ? only(itemId) : {};
+  });
 }
 
 export function setFilter(patch: Partial<CaptionFilter>): void {
@@ -119,7 +134,7 @@ export function withItems(state: CaptionsState, changed: readonly CaptionItem[])
   const writing = new Map(state.writing);
   const made: string[] = [];
   for (const item of changed) {
-    if (items.get(item.id)?.state === 'running' && item.state === 'done') made.push(item.id);
+    if (state.batch !== null && item.state === 'done' && items.get(item.id)?.state !== 'done') made.push(item.id);
     items.set(item.id, item);
     if (item.state !== 'running') writing.delete(item.id);
   }

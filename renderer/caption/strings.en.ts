@@ -140,6 +140,7 @@ export const strings = {
       captioning: 'Captioning',
       preview: 'Waiting for you',
     },
+    follow: 'Follow',
     pause: 'Pause',
     cancel: 'Stop',
     resume: 'Go on',

@@ -132,6 +132,7 @@ export const strings: SameShape<typeof english> = {
       captioning: '正在生成描述',
       preview: '等待确认',
     },
+    follow: '跟随',
     pause: '暂停',
     cancel: '停止',
     resume: '继续',

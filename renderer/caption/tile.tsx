@@ -129,7 +129,7 @@ function Thumbnail({ item }: { item: CaptionItem | null }): ReactElement {
       {item?.kind === 'clip' ? (
         <span className="tnum absolute bottom-1 left-1 flex items-center gap-1 rounded bg-surface/90 px-1 text-2xs text-ink [&_svg]:size-3">
           <Film aria-hidden />
-          {item.seconds === null ? null : clock(item.seconds)}
+          {item.seconds === null ? null : clock(Math.round(item.seconds))}
         </span>
       ) : null}
     </>

@@ -77,7 +77,7 @@ export function Timeline({
 function Frame({ itemId, seconds }: { itemId: string; seconds: number }): ReactElement {
   const picture = usePicture(itemId, thumbnailSide, seconds);
   return (
-    <span className="block aspect-4/3 w-full overflow-hidden rounded bg-sunken">
+    <span className="block aspect-4/3 w-full overflow-hidden rounded border border-line bg-sunken">
       {typeof picture === 'object' ? (
         <img src={picture.address} alt="" draggable={false} className="size-full object-cover" />
       ) : null}

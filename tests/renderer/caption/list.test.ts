@@ -1,8 +1,16 @@
 import { describe, expect, test } from 'vitest';
-import type { CaptionItem, CaptionSegment } from '../../../contract/caption.ts';
+import type { CaptionBatch, CaptionItem, CaptionSegment } from '../../../contract/caption.ts';
 import { gather, gatherChosen, holdsPictures } from '../../../renderer/caption/gather.ts';
 import { changeOf, wordsOf } from '../../../renderer/caption/words.ts';
-import { chosenIds, settingsToUse, useCaptions, withItems } from '../../../renderer/caption/store.ts';
+import { only } from '../../../renderer/caption/selection.ts';
+import {
+  chosenIds,
+  followBatch,
+  settingsToUse,
+  updateSelection,
+  useCaptions,
+  withItems,
+} from '../../../renderer/caption/store.ts';
 import { clock } from '../../../renderer/caption/time.ts';
 import { shownFrames } from '../../../renderer/caption/timeline.tsx';
 
@@ -28,6 +36,18 @@ function itemOf(id: string, patch: Partial<CaptionItem> = {}): CaptionItem {
     ...patch,
   };
 }
+
+const batch: CaptionBatch = {
+  jobId: 'job',
+  modelName: 'a model',
+  stage: 'captioning',
+  fraction: null,
+  done: 0,
+  failed: 0,
+  total: 2,
+  etaSeconds: null,
+  itemId: 'a',
+};
 
 /** Files and folders as a browser hands them over when they are dropped. */
 function entryOf(name: string, content: File | readonly FileSystemEntry[]): FileSystemEntry {
@@ -86,6 +106,7 @@ describe('a dropped folder', () => {
 describe('what main tells', () => {
   test('of an item that is done ends its writing and is remembered as the newest result', () => {
     useCaptions.setState({
+      batch,
       items: new Map([['a', itemOf('a', { state: 'running' })]]),
       writing: new Map([['a', { segment: null, text: 'A ci' }]]),
       latestIds: ['b', 'c'],
@@ -96,8 +117,17 @@ describe('what main tells', () => {
     expect(changed.latestIds).toEqual(['a', 'b', 'c']);
   });
 
+  test('of the item that is being captioned shows it, until the person looks at another', () => {
+    useCaptions.setState({ batch, ids: ['a', 'b'], activeId: 'b', isFollowing: true });
+    followBatch();
+    expect(useCaptions.getState().activeId).toBe('a');
+    updateSelection(() => only('b'));
+    followBatch();
+    expect(useCaptions.getState().activeId).toBe('b');
+  });
+
   test('of an edit is no new result', () => {
-    useCaptions.setState({ items: new Map([['a', itemOf('a', { state: 'done' })]]) });
+    useCaptions.setState({ batch, items: new Map([['a', itemOf('a', { state: 'done' })]]) });
     expect(withItems(useCaptions.getState(), [itemOf('a', { state: 'edited' })]).latestIds).toBeUndefined();
   });
 });
