@@ -18,7 +18,7 @@ class Failure : public std::runtime_error {
 };
 
 /// Throws `Failure` unless all went well. `what` ends a sentence: "... while it <what>".
-inline void check(int error, const char* what) {
+inline void ensure(int error, const char* what) {
   if (error == cudaSuccess) return;
   const auto known = static_cast<cudaError_t>(error);
   const std::string reason = cudaGetErrorString(known);

@@ -45,7 +45,7 @@ Code count_devices(std::int32_t* count, Problem* problem) {
   *count = 0;
   return at_the_edge(problem, [&] {
     int found = 0;
-    check(cudaGetDeviceCount(&found), "is looked for");
+    ensure(cudaGetDeviceCount(&found), "is looked for");
     *count = found;
   });
 }
@@ -53,16 +53,16 @@ Code count_devices(std::int32_t* count, Problem* problem) {
 Code describe(std::int32_t device, DeviceFacts* facts, Problem* problem) {
   return at_the_edge(problem, [&] {
     cudaDeviceProp properties{};
-    check(cudaGetDeviceProperties(&properties, device), "tells what it is");
+    ensure(cudaGetDeviceProperties(&properties, device), "tells what it is");
     *facts = {};
     std::snprintf(facts->name, sizeof facts->name, "%s", properties.name);
     facts->major = properties.major;
     facts->minor = properties.minor;
     facts->multiprocessors = properties.multiProcessorCount;
-    check(cudaSetDevice(device), "is chosen");
+    ensure(cudaSetDevice(device), "is chosen");
     std::size_t free_bytes = 0;
     std::size_t total_bytes = 0;
-    check(cudaMemGetInfo(&free_bytes, &total_bytes), "tells its memory");
+    ensure(cudaMemGetInfo(&free_bytes, &total_bytes), "tells its memory");
     facts->memory_free_bytes = free_bytes;
     facts->memory_total_bytes = total_bytes;
   });

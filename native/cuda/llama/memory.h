@@ -16,7 +16,7 @@ class DeviceMemory {
     void* memory = nullptr;
     const cudaError_t error = cudaMalloc(&memory, bytes);
     if (error == cudaErrorMemoryAllocation) refuse(bytes);
-    check(error, "reserves memory");
+    ensure(error, "reserves memory");
     memory_.reset(memory);
   }
 
@@ -35,7 +35,7 @@ class DeviceMemory {
     static_cast<void>(cudaGetLastError());  // it is told here, and must not be told again by a later call
     std::size_t free_bytes = 0;
     std::size_t total_bytes = 0;
-    check(cudaMemGetInfo(&free_bytes, &total_bytes), "tells its memory");
+    ensure(cudaMemGetInfo(&free_bytes, &total_bytes), "tells its memory");
     constexpr std::size_t megabyte = 1'000'000;
     throw Failure(Code::out_of_memory, "The graphics card has " + std::to_string(free_bytes / megabyte) +
                                            " MB free of " + std::to_string(total_bytes / megabyte) + " MB, and " +
@@ -52,7 +52,7 @@ class Pinned {
  public:
   explicit Pinned(std::size_t count = 1) {
     void* memory = nullptr;
-    check(cudaMallocHost(&memory, count * sizeof(T)), "reserves memory of the computer");
+    ensure(cudaMallocHost(&memory, count * sizeof(T)), "reserves memory of the computer");
     memory_.reset(static_cast<T*>(memory));
   }
   [[nodiscard]] T* get() const { return memory_.get(); }
@@ -70,11 +70,11 @@ class Stream {
  public:
   Stream() {
     cudaStream_t stream = nullptr;
-    check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "opens a stream");
+    ensure(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "opens a stream");
     stream_.reset(stream);
   }
   [[nodiscard]] cudaStream_t get() const { return stream_.get(); }
-  void wait() const { check(cudaStreamSynchronize(stream_.get()), "computes"); }
+  void wait() const { ensure(cudaStreamSynchronize(stream_.get()), "computes"); }
 
  private:
   struct Destroy {

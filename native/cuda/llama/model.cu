@@ -7,7 +7,7 @@ namespace {
 [[noreturn]] void refuse(const std::string& text) { throw Failure(Code::bad_input, text); }
 
 std::int32_t checked(std::int32_t device) {
-  check(cudaSetDevice(device), "is chosen");
+  ensure(cudaSetDevice(device), "is chosen");
   return device;
 }
 
@@ -27,15 +27,15 @@ Model::Model(std::int32_t device, const ModelShape& shape)
     if (width % 8 != 0)
       refuse("The graphics card's kernels take widths that are multiples of 8, not " + std::to_string(width) + ".");
   }
-  check(query(device, limits_), "tells what it is");
-  check(allow_kernels(), "prepares its kernels");
+  ensure(query(device, limits_), "tells what it is");
+  ensure(allow_kernels(), "prepares its kernels");
 }
 
-void Model::enter() const { check(cudaSetDevice(device_), "is chosen"); }
+void Model::enter() const { ensure(cudaSetDevice(device_), "is chosen"); }
 
 DeviceMemory Model::upload(const void* bytes, std::size_t count) {
   DeviceMemory memory(count);
-  check(cudaMemcpyAsync(memory.get(), bytes, count, cudaMemcpyHostToDevice, stream_.get()), "takes weights");
+  ensure(cudaMemcpyAsync(memory.get(), bytes, count, cudaMemcpyHostToDevice, stream_.get()), "takes weights");
   stream_.wait();  // the caller's bytes may go
   bytes_ += count;
   return memory;

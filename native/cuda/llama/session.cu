@@ -66,8 +66,8 @@ Session::Session(Model& model, std::int32_t context_size, bool bytes_cache)
   if (has_plain_gate) both_ = room(product(tokens_, shape.intermediate_size) * 2 * sizeof(float));
   if (has_dense) prepared_ = room(product(tokens_, widest_input(model)) * 2);
   if (workspace > 0) workspace_ = room(workspace);
-  check(cudaMemsetAsync(arrived_.get(), 0, arrived_.bytes(), stream_.get()), "clears memory");
-  if (workspace > 0) check(cudaMemsetAsync(workspace_.get(), 0, workspace, stream_.get()), "clears memory");
+  ensure(cudaMemsetAsync(arrived_.get(), 0, arrived_.bytes(), stream_.get()), "clears memory");
+  if (workspace > 0) ensure(cudaMemsetAsync(workspace_.get(), 0, workspace, stream_.get()), "clears memory");
   stream_.wait();
 }
 
@@ -84,12 +84,12 @@ void Session::add_page(const float* cosines, const float* sines) {
   auto* bytes = page.as<unsigned char>();
   const cudaStream_t stream = stream_.get();
   // What is not written yet is read as part of a tile, and multiplied by 0: it must be a number.
-  check(cudaMemsetAsync(bytes, 0, page.bytes(), stream), "clears memory");
-  check(cudaMemcpyAsync(bytes, cosines, half, cudaMemcpyHostToDevice, stream), "takes angles");
-  check(cudaMemcpyAsync(bytes + half, sines, half, cudaMemcpyHostToDevice, stream), "takes angles");
+  ensure(cudaMemsetAsync(bytes, 0, page.bytes(), stream), "clears memory");
+  ensure(cudaMemcpyAsync(bytes, cosines, half, cudaMemcpyHostToDevice, stream), "takes angles");
+  ensure(cudaMemcpyAsync(bytes + half, sines, half, cudaMemcpyHostToDevice, stream), "takes angles");
   const std::size_t index = pages_.size();
   page_list_.get()[index] = bytes;
-  check(cudaMemcpyAsync(device_pages_.as<unsigned char*>() + index, page_list_.get() + index, sizeof bytes,
+  ensure(cudaMemcpyAsync(device_pages_.as<unsigned char*>() + index, page_list_.get() + index, sizeof bytes,
                         cudaMemcpyHostToDevice, stream),
         "takes a page's address");
   stream_.wait();
@@ -103,7 +103,7 @@ void Session::require_room(std::int32_t position, std::int32_t count) const {
 }
 
 void Session::send_input() {
-  check(cudaMemcpyAsync(device_input_.get(), input_.get(), sizeof(StepInput), cudaMemcpyHostToDevice, stream_.get()),
+  ensure(cudaMemcpyAsync(device_input_.get(), input_.get(), sizeof(StepInput), cudaMemcpyHostToDevice, stream_.get()),
         "takes a step's input");
 }
 
@@ -130,7 +130,7 @@ void Session::project(const Projection& parts, const Input& input, int tokens, v
       mul_mat.y_stride = y_stride;
       mul_mat.bias = part.bias.as<float>();
       mul_mat.residual = residual;
-      check(lut_mul_mat(model_->limits(), mul_mat, workspace_.get(), stream), "multiplies");
+      ensure(lut_mul_mat(model_->limits(), mul_mat, workspace_.get(), stream), "multiplies");
       continue;
     }
     if (ready == nullptr) {
@@ -141,7 +141,7 @@ void Session::project(const Projection& parts, const Input& input, int tokens, v
       arguments.norm = input.norm;
       arguments.eps = eps;
       arguments.target = prepared_.as<std::uint16_t>();
-      check(prepare(arguments, tokens, stream), "norms");
+      ensure(prepare(arguments, tokens, stream), "norms");
       ready = arguments.target;
     }
     DenseArguments arguments;
@@ -155,7 +155,7 @@ void Session::project(const Projection& parts, const Input& input, int tokens, v
     arguments.y_stride = y_stride;
     arguments.bias = part.bias.as<float>();
     arguments.residual = residual == nullptr ? nullptr : residual + part.row_begin;
-    check(dense(arguments, stream), "multiplies");
+    ensure(dense(arguments, stream), "multiplies");
   }
 }
 
@@ -179,7 +179,7 @@ void Session::layer(int index, int tokens) {
   store.k_norm = layer.k_norm.as<float>();
   store.eps = shape.norm_eps;
   store.queries = queries_.as<std::uint16_t>();
-  check(store_keys(store, tokens, stream), "stores keys");
+  ensure(store_keys(store, tokens, stream), "stores keys");
 
   AttendArguments attend;
   attend.step = store.step;
@@ -192,7 +192,7 @@ void Session::layer(int index, int tokens) {
   attend.target = attended_.as<std::uint16_t>();
   attend.partials = partials_.as<float>();
   attend.arrived = arrived_.as<unsigned>();
-  check(tokens == 1 ? attend_one(attend, attend_grid_, stream) : attend_many(attend, stream), "attends");
+  ensure(tokens == 1 ? attend_one(attend, attend_grid_, stream) : attend_many(attend, stream), "attends");
   project(layer.o, {attended_.get(), false, model_->query_rows(), nullptr}, tokens, x, Scalar::f32, hidden, x);
 
   const Input normed{x, true, hidden, layer.post_attention_norm.as<float>()};
@@ -201,7 +201,7 @@ void Session::layer(int index, int tokens) {
     project(layer.gate_up, normed, tokens, activated_.get(), Scalar::f16, inner, nullptr);
   } else {
     project(layer.gate_up, normed, tokens, both_.get(), Scalar::f32, 2 * inner, nullptr);
-    check(gate(both_.as<float>(), tokens, inner, activated_.as<std::uint16_t>(), stream), "gates");
+    ensure(gate(both_.as<float>(), tokens, inner, activated_.as<std::uint16_t>(), stream), "gates");
   }
   project(layer.down, {activated_.get(), false, inner, nullptr}, tokens, x, Scalar::f32, hidden, x);
 }
@@ -222,7 +222,7 @@ void Session::project_head(int tokens, bool all_logits) {
   arguments.norm = model_->norm();
   arguments.eps = shape.norm_eps;
   arguments.target = prepared_.as<std::uint16_t>();
-  check(prepare(arguments, rows, stream_.get()), "norms");
+  ensure(prepare(arguments, rows, stream_.get()), "norms");
   DenseArguments head;
   head.weight = static_cast<const std::uint16_t*>(model_->embedding());
   head.type = model_->embedding_type() == Stored::bf16 ? Float16::bf16 : Float16::f16;
@@ -232,23 +232,23 @@ void Session::project_head(int tokens, bool all_logits) {
   head.x = arguments.target;
   head.y = logits_.as<float>();
   head.y_stride = shape.vocab_size;
-  check(dense(head, stream_.get()), "multiplies");
+  ensure(dense(head, stream_.get()), "multiplies");
 }
 
 void Session::look(const Tap& tap, int layer, int tokens) {
   std::vector<float> residual(product(tokens, model_->shape().hidden_size));
   const std::size_t bytes = residual.size() * sizeof(float);
-  check(cudaMemcpyAsync(residual.data(), residual_.get(), bytes, cudaMemcpyDeviceToHost, stream_.get()),
+  ensure(cudaMemcpyAsync(residual.data(), residual_.get(), bytes, cudaMemcpyDeviceToHost, stream_.get()),
         "gives the residual stream");
   stream_.wait();
   if (!tap.look(tap.user, layer, residual.data(), tokens)) return;
-  check(cudaMemcpyAsync(residual_.get(), residual.data(), bytes, cudaMemcpyHostToDevice, stream_.get()),
+  ensure(cudaMemcpyAsync(residual_.get(), residual.data(), bytes, cudaMemcpyHostToDevice, stream_.get()),
         "takes the residual stream");
   stream_.wait();
 }
 
 void Session::forward(int tokens, const std::int32_t* ids, bool all_logits, const Tap* tap) {
-  check(embed(model_->embedding(), model_->embedding_type(), ids, tokens, model_->shape().hidden_size,
+  ensure(embed(model_->embedding(), model_->embedding_type(), ids, tokens, model_->shape().hidden_size,
               residual_.as<float>(), stream_.get()),
         "reads the embedding");
   for (int index = 0; index < model_->shape().layers; ++index) {
@@ -260,7 +260,7 @@ void Session::forward(int tokens, const std::int32_t* ids, bool all_logits, cons
 
 void Session::read_logits(float* target, int rows) {
   if (target != nullptr) {
-    check(cudaMemcpyAsync(target, logits_.get(), product(rows, model_->shape().vocab_size) * sizeof(float),
+    ensure(cudaMemcpyAsync(target, logits_.get(), product(rows, model_->shape().vocab_size) * sizeof(float),
                           cudaMemcpyDeviceToHost, stream_.get()),
           "gives logits");
   }
@@ -280,7 +280,7 @@ void Session::prefill(const std::int32_t* tokens, std::int32_t count, std::int32
   input_->position = position;
   send_input();
   std::memcpy(ids_.get(), tokens, product(count, sizeof(std::int32_t)));
-  check(cudaMemcpyAsync(device_ids_.get(), ids_.get(), product(count, sizeof(std::int32_t)), cudaMemcpyHostToDevice,
+  ensure(cudaMemcpyAsync(device_ids_.get(), ids_.get(), product(count, sizeof(std::int32_t)), cudaMemcpyHostToDevice,
                         stream_.get()),
         "takes tokens");
   forward(count, device_ids_.as<std::int32_t>(), all_logits, tap);
@@ -292,10 +292,10 @@ std::int32_t Session::draw(const StepInput& step) {
   *input_ = step;
   send_input();
   const float* logits = logits_.as<float>() + product(last_row_, model_->shape().vocab_size);
-  check(sample(device_input_.as<StepInput>(), logits, model_->shape().vocab_size, sampling_.get(),
+  ensure(sample(device_input_.as<StepInput>(), logits, model_->shape().vocab_size, sampling_.get(),
                device_drawn_.as<std::int32_t>(), stream_.get()),
         "draws");
-  check(cudaMemcpyAsync(drawn_.get(), device_drawn_.get(), sizeof(std::int32_t), cudaMemcpyDeviceToHost, stream_.get()),
+  ensure(cudaMemcpyAsync(drawn_.get(), device_drawn_.get(), sizeof(std::int32_t), cudaMemcpyDeviceToHost, stream_.get()),
         "gives a token");
   stream_.wait();
   return *drawn_;
@@ -306,15 +306,15 @@ void Session::step_work() {
   send_input();
   const auto* input = device_input_.as<StepInput>();
   forward(1, &input->token, false, nullptr);
-  check(sample(input, logits_.as<float>(), model_->shape().vocab_size, sampling_.get(),
+  ensure(sample(input, logits_.as<float>(), model_->shape().vocab_size, sampling_.get(),
                device_drawn_.as<std::int32_t>(), stream_.get()),
         "draws");
-  check(cudaMemcpyAsync(drawn_.get(), device_drawn_.get(), sizeof(std::int32_t), cudaMemcpyDeviceToHost, stream_.get()),
+  ensure(cudaMemcpyAsync(drawn_.get(), device_drawn_.get(), sizeof(std::int32_t), cudaMemcpyDeviceToHost, stream_.get()),
         "gives a token");
 }
 
 void Session::capture_step() {
-  check(cudaStreamBeginCapture(stream_.get(), cudaStreamCaptureModeThreadLocal), "begins a graph");
+  ensure(cudaStreamBeginCapture(stream_.get(), cudaStreamCaptureModeThreadLocal), "begins a graph");
   cudaGraph_t captured = nullptr;
   try {
     step_work();
@@ -323,10 +323,10 @@ void Session::capture_step() {
     const std::unique_ptr<CUgraph_st, DestroyGraph> ended(captured);
     throw;
   }
-  check(cudaStreamEndCapture(stream_.get(), &captured), "ends a graph");
+  ensure(cudaStreamEndCapture(stream_.get(), &captured), "ends a graph");
   const std::unique_ptr<CUgraph_st, DestroyGraph> graph(captured);
   cudaGraphExec_t made = nullptr;
-  check(cudaGraphInstantiate(&made, captured, 0), "prepares a graph");
+  ensure(cudaGraphInstantiate(&made, captured, 0), "prepares a graph");
   graph_.reset(made);
 }
 
@@ -339,7 +339,7 @@ std::int32_t Session::step(const StepInput& step, float* logits) {
     is_warm_ = true;
   } else {
     if (!graph_) capture_step();
-    check(cudaGraphLaunch(graph_.get(), stream_.get()), "begins a step");
+    ensure(cudaGraphLaunch(graph_.get(), stream_.get()), "begins a step");
   }
   read_logits(logits, 1);
   last_row_ = 0;
