@@ -51,6 +51,9 @@ class Attend {
   graph::Tensor operator()(graph::GraphBuilder& g, graph::Tensor queries) const;
   void run(ggml_tensor* dst, int ith, int nth) const noexcept;
 
+  [[nodiscard]] const Cache& cache() const { return *cache_; }
+  [[nodiscard]] std::int64_t layer() const { return layer_; }
+
  private:
   const Config* config_;
   const Cache* cache_;

@@ -72,13 +72,14 @@ std::vector<LayerAttention> Llama::attention_over(Cache& cache, const Step& step
 }
 
 void Llama::forward(GraphBuilder& g, std::int64_t n, std::span<const LayerAttention> layers, bool all_logits,
-                    const ResidualTap& tap, const ResidualTap& before) {
+                    const ResidualTap& tap, const ResidualTap& before, const AttentionTap& attend) {
   Tensor x = (*embed_tokens_)(g, g.input("ids", GGML_TYPE_I32, {n}));  // (hidden_size, n)
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     auto& [input_layernorm, self_attn, post_attention_layernorm, mlp] = layers_[i];
     if (before) x = before(g, static_cast<std::int64_t>(i), x);
     const auto qkv = self_attn.qkv_proj(g, x, &input_layernorm);
-    Tensor y = layers[i].attend(g, layers[i].store(g, qkv[0], qkv[1], qkv[2]));  // (head_dim * n_heads, n)
+    Tensor q = layers[i].store(g, qkv[0], qkv[1], qkv[2]);  // (head_dim * n_heads, n)
+    Tensor y = attend ? attend(g, static_cast<std::int64_t>(i), q, layers[i].attend) : layers[i].attend(g, q);
     x = self_attn.o_proj.added(g, y, x);
     x = mlp.down_proj.added(g, mlp.gate_up_proj.gated(g, x, post_attention_layernorm), x);
     if (tap) x = tap(g, static_cast<std::int64_t>(i), x);

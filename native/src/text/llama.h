@@ -53,6 +53,11 @@ struct LlamaSource {
 /// Looks at the residual stream (hidden_size, n) that a layer hands on, and gives what goes to the next one.
 using ResidualTap = std::function<graph::Tensor(graph::GraphBuilder& g, std::int64_t layer, graph::Tensor x)>;
 
+/// A layer's attention: queries (head_dim * n_heads, n), turned and scaled, their keys already in the cache; `own` is
+/// what it does by itself. Gives the like of the queries.
+using AttentionTap =
+    std::function<graph::Tensor(graph::GraphBuilder& g, std::int64_t layer, graph::Tensor queries, const Attend& own)>;
+
 /// A Llama-class language model from a Hugging Face folder: Llama 2 to 3.2, Mistral, Qwen2 and Qwen3, with weights in
 /// f32, f16 or bf16, in bitsandbytes' 4 bits, FLUTE, HIGGS, or our own LUT layout.
 /// In fast mode 16-bit projections and the head are kept in 8 bits (Q8_0); in exact mode they stay as they lie.
@@ -75,9 +80,10 @@ class Llama {
   [[nodiscard]] std::string kernel() const;
 
   /// The graph of `n` tokens: input `ids` i32 (n); output `logits` (vocab_size, n), or (vocab_size, 1) of the last.
-  /// `before` may put blocks of its own before each layer and, as layer `num_hidden_layers`, after the last.
+  /// `before` may put blocks of its own before each layer and, as layer `num_hidden_layers`, after the last; `attend`
+  /// stands in the place of a layer's attention.
   void forward(graph::GraphBuilder& g, std::int64_t n, std::span<const LayerAttention> layers, bool all_logits,
-               const ResidualTap& tap = {}, const ResidualTap& before = {});
+               const ResidualTap& tap = {}, const ResidualTap& before = {}, const AttentionTap& attend = {});
   /// Begins to add up the inputs of every packed projection, for a quantizer.
   void observe(AllStatistics& all);
   /// The attention parts of every layer over a cache.

@@ -29,7 +29,8 @@ Session::Graph& Session::graph_of(std::int64_t n, bool all_logits) {
   constexpr size_t nodes_per_layer = 96;
   graph.runner = std::make_unique<graph::Runner>(
       model_->compute(), 64 + nodes_per_layer * static_cast<size_t>(model_->config().num_hidden_layers));
-  graph.runner->build([&](graph::GraphBuilder& g) { model_->forward(g, n, layers_, all_logits, tap_, before_); });
+  graph.runner->build(
+      [&](graph::GraphBuilder& g) { model_->forward(g, n, layers_, all_logits, tap_, before_, attention_); });
   graph.n = n;
   graph.all_logits = all_logits;
   return graph;
@@ -99,6 +100,12 @@ void Session::set_tap(ResidualTap tap) {
 
 void Session::set_before(ResidualTap before) {
   before_ = std::move(before);
+  one_ = {};
+  piece_ = {};
+}
+
+void Session::set_attention(AttentionTap attention) {
+  attention_ = std::move(attention);
   one_ = {};
   piece_ = {};
 }

@@ -34,6 +34,8 @@ class Session : public Conversation {
   void set_tap(ResidualTap tap);
   /// Puts blocks before layers (see Llama::forward) from now on.
   void set_before(ResidualTap before);
+  /// Puts something in the place of layers' attention from now on.
+  void set_attention(AttentionTap attention);
   /// The tokens of the run that is going on, for such blocks.
   [[nodiscard]] const Step& step() const { return step_; }
 
@@ -54,6 +56,7 @@ class Session : public Conversation {
   std::vector<LayerAttention> layers_;
   ResidualTap tap_;
   ResidualTap before_;
+  AttentionTap attention_;
   Graph one_;    // of a single token
   Graph piece_;  // of the last other length
   std::vector<float> logits_;

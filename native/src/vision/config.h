@@ -101,4 +101,15 @@ struct MllamaConfig {
   static core::Result<MllamaConfig> read(const core::Json& config);
 };
 
+/// mPLUG-Owl3 (configuration_mplugowl3.py, configuration_hyper_qwen2.py): the text model's fields stand at the top.
+struct MplugOwl3Config {
+  text::Config text;
+  VitConfig vision;                        ///< SigLIP's, which has no class token: `tokens()` is one too many
+  std::vector<std::int64_t> hyper_layers;  ///< counted from 0
+  std::int32_t image_token_id = -1;        ///< -1 where no file names it: then the model reads text alone
+
+  /// `folder`: where the tokenizer's files tell the id of `<|image|>`.
+  static core::Result<MplugOwl3Config> read(const core::Json& config, const std::string& folder);
+};
+
 }  // namespace lutra::vision

@@ -51,6 +51,8 @@ struct Reading {
   std::vector<std::size_t> sight_of;    ///< of each token
   std::vector<std::int32_t> media_row;  ///< of each token: the row of the media embedding in its place, or -1
   Sight after;                          ///< of what is written after the text
+  /// Of each picture, where a family turns keys to a picture's place in the text: see turn_of. Empty elsewhere.
+  std::vector<std::vector<float>> picture_turns;
 
   [[nodiscard]] const Sight& at(std::int64_t position) const {
     return static_cast<std::size_t>(position) < sight_of.size() ? sights[sight_of[static_cast<std::size_t>(position)]]

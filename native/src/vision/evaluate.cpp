@@ -6,6 +6,7 @@
 #include "graph/error.h"
 #include "vision/evlm.h"
 #include "vision/mllama.h"
+#include "vision/mplugowl3.h"
 #include "vision/session.h"
 
 namespace lutra::vision {
@@ -150,6 +151,71 @@ void evaluate_evlm(Evlm& model, const NpzArchive& inputs, NpzArchive& result, co
   logits.write(result);
 }
 
+/// Where pictures stand in a row: by `media_offset`, the starts of the newer processor or the counts of the older, or
+/// by their token.
+std::vector<std::int64_t> starts_of(const MplugOwl3& model, const NpzArchive& inputs, std::int64_t row,
+                                    std::span<const std::int32_t> ids) {
+  std::vector<std::int64_t> starts;
+  const auto found = inputs.find("media_offset");
+  if (found == inputs.end()) {
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      if (ids[i] == model.image_token_id()) starts.push_back(static_cast<std::int64_t>(i));
+    }
+    return starts;
+  }
+  if (found->second.shape.size() == 3) {
+    const auto counts = *find(inputs, "media_offset", 3);
+    float last = 0;
+    for (std::int64_t i = 0; row < counts.shape[0] && i < counts.shape[1]; ++i) {
+      const float count = counts.part(row * counts.shape[1] + i, 2).back();
+      if (i > 0 && count > last) starts.push_back(i - 1);
+      last = count;
+    }
+    return starts;
+  }
+  const auto given = *find(inputs, "media_offset", 2);
+  if (row >= given.shape[0]) refuse("media_offset", "has fewer rows than input_ids");
+  for (const float start : given.part(row, 1)) starts.push_back(static_cast<std::int64_t>(start));
+  return starts;
+}
+
+void evaluate_mplugowl3(MplugOwl3& model, const NpzArchive& inputs, NpzArchive& result,
+                        const core::Progress& progress) {
+  const auto pixels = find(inputs, "pixel_values", 4);
+  Pictures pictures;
+  if (pixels) {
+    std::vector<float> features;
+    std::vector<float> states;
+    Features last;
+    for (std::int64_t i = 0; i < pixels->shape[0]; ++i) {
+      const auto own = pixels->part(i, 1);
+      last = model.look({{own.begin(), own.end()}, {pixels->shape.begin() + 1, pixels->shape.end()}, 0, {}}, progress);
+      append(features, last.values);
+      append(states, model.projected(last, progress));
+      pictures.push_back(model.keys_of(last, text::CacheType::f32, progress));
+    }
+    const std::int64_t n = pixels->shape[0];
+    result.emplace("vision_features", core::npy_from_floats(features, {n, last.tokens, last.width}));
+    result.emplace("cross_attention_states",
+                   core::npy_from_floats(states, {n, last.tokens, model.config().text.hidden_size}));
+  }
+  const Texts texts(inputs);
+  if (!texts) return;
+  Logits logits(model, texts);
+  auto next = pictures.begin();
+  for (std::int64_t row = 0; row < texts.count(); ++row) {
+    const auto ids = texts.ids(row);
+    const auto starts = starts_of(model, inputs, row, ids);
+    const auto wanted = static_cast<std::ptrdiff_t>(starts.size());
+    if (wanted > pictures.end() - next) refuse("pixel_values", "has fewer pictures than the texts speak of");
+    const Pictures own(next, next + wanted);
+    next += wanted;
+    logits.add(row, own, model.read(static_cast<std::int64_t>(ids.size()), starts, own), progress);
+  }
+  if (next != pictures.end()) refuse("pixel_values", "has more pictures than the texts speak of");
+  logits.write(result);
+}
+
 /// Which tiles of a picture are there.
 std::vector<bool> tiles_of(const MllamaConfig& config, std::int32_t id, const std::optional<Array>& mask,
                            std::int64_t picture) {
@@ -229,6 +295,7 @@ NpzArchive evaluate(Model& model, const NpzArchive& inputs, const core::Progress
   NpzArchive result;
   if (auto* evlm = dynamic_cast<Evlm*>(&model)) evaluate_evlm(*evlm, inputs, result, progress);
   if (auto* mllama = dynamic_cast<Mllama*>(&model)) evaluate_mllama(*mllama, inputs, result, progress);
+  if (auto* owl = dynamic_cast<MplugOwl3*>(&model)) evaluate_mplugowl3(*owl, inputs, result, progress);
   if (result.empty()) {
     throw GraphError("bad-input", "The inputs determine no stage of the model.", "Give pixel_values or input_ids.",
                      "inputs");

@@ -17,6 +17,11 @@ namespace lutra::vision {
 ///       -> vision_features (pictures, taps, tokens, width), cross_attention_states (pictures, layers, tokens, width):
 ///          each layer's tap after its `visual_norm`
 ///     + input_ids (n, t), attention_mask (n, t) -> logits (n, t, vocab_size)
+///   mPLUG-Owl3:
+///     pixel_values (pictures of all rows in order, 3, side, side)
+///       -> vision_features (pictures, tokens, width), cross_attention_states (pictures, tokens, text width)
+///     + input_ids (n, t), attention_mask (n, t), media_offset (n, pictures; where pictures stand, by the tokenizer's
+///       `<|image|>` where it is missing; or (n, t, 2), the counts of the older processor) -> logits (n, t, vocab_size)
 /// Without pixel_values the text alone is read. Logits of tokens that the attention mask hides are 0.
 /// Throws GraphError `bad-input` that names the array.
 core::NpzArchive evaluate(Model& model, const core::NpzArchive& inputs, const core::Progress& progress);

@@ -4,20 +4,11 @@
 #include "text/config_fields.h"
 #include "vision/evlm.h"
 #include "vision/mllama.h"
+#include "vision/mplugowl3.h"
 
 namespace lutra::vision {
 
 using graph::need;
-using graph::refuse;
-
-namespace {
-
-core::Error not_yet(Family family) {
-  return {"not-supported", std::string("Models of type \"") + name_of(family) + "\" cannot be loaded yet.",
-          "A newer Lutra may load it.", "model_type"};
-}
-
-}  // namespace
 
 std::unique_ptr<Model> Model::load(const std::string& folder, const graph::Compute& compute, lut::Precision precision,
                                    const core::Progress& progress) {
@@ -34,7 +25,9 @@ std::unique_ptr<Model> Model::load(const std::string& folder, const graph::Compu
     return std::make_unique<Mllama>(folder, std::move(config), need(core::Safetensors::open(folder)), compute,
                                     precision, progress);
   }
-  refuse(not_yet(family));
+  MplugOwl3Config config = need(MplugOwl3Config::read(json, folder));
+  return std::make_unique<MplugOwl3>(folder, std::move(config), need(core::Safetensors::open(folder)), compute,
+                                     precision, progress);
 }
 
 Description describe(const std::string& folder) {
@@ -54,7 +47,10 @@ Description describe(const std::string& folder) {
     result.image_token_id = config.image_token_id;
     result.vision_tokens = config.max_num_tiles * config.tokens_per_tile();
   } else {
-    refuse(not_yet(result.family));
+    const MplugOwl3Config config = need(MplugOwl3Config::read(json, folder));
+    text = config.text;
+    result.image_token_id = config.image_token_id;
+    result.vision_tokens = config.vision.patches();
   }
   result.vocab_size = text.vocab_size;
   result.context_size = text.max_position_embeddings;

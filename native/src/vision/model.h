@@ -26,6 +26,11 @@ class CrossBlocks {
   virtual ~CrossBlocks() = default;
   /// What comes before that layer. Also called once with the number of layers.
   virtual graph::Tensor before(graph::GraphBuilder& g, std::int64_t layer, graph::Tensor x) = 0;
+  /// A layer's attention, of queries (head_dim * n_heads, n) that are turned and scaled; `own` is the text model's.
+  virtual graph::Tensor attend(graph::GraphBuilder& g, std::int64_t /*layer*/, graph::Tensor queries,
+                               const text::Attend& own) {
+    return own(g, queries);
+  }
 };
 
 /// A model that looks: a tower, a text model, and cross-attention between them.

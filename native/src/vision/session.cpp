@@ -46,10 +46,13 @@ std::int64_t Session::begin(std::span<const std::int32_t> ids, Pictures pictures
   is_bound_ = true;
   has_pictures_ = has_pictures;
   text_.set_before({});
+  text_.set_attention({});
   blocks_ = model_->blocks(step_, has_pictures);
   if (blocks_) {
     text_.set_before(
         [this](graph::GraphBuilder& g, std::int64_t layer, graph::Tensor x) { return blocks_->before(g, layer, x); });
+    text_.set_attention([this](graph::GraphBuilder& g, std::int64_t layer, graph::Tensor queries,
+                               const text::Attend& own) { return blocks_->attend(g, layer, queries, own); });
   }
   return kept;
 }
