@@ -4,7 +4,7 @@ import json
 
 import torch
 from evlm import Evlm
-from golden import GREEDY_TOKENS, first_clear, fresh, quantized_linears, randomize, write_arrays, write_model, write_stages
+from golden import GREEDY_TOKENS, first_clear, fresh, quantized_linears, randomize, write_arrays, write_json, write_model, write_stages
 from mplugowl3 import MplugOwl3
 from torch import Tensor
 from transformers import MllamaConfig, MllamaForConditionalGeneration
@@ -214,6 +214,8 @@ def make_mplugowl3(name: str, kind: str, dtype: torch.dtype, ids: Tensor, *, ima
         config["quantization_config"] = {"quant_method": "lut", "bits": 4, "group_size": 32, "table": "learned", "version": 1}
     folder = fresh(name)
     write_model(folder, config, stored)
+    # The config does not name the picture's token: the tokenizer's files do.
+    write_json(folder / "added_tokens.json", {"<|image|>": image})
     write_arrays(folder / "inputs.npz", input_ids=ids, pixel_values=pixels, media_offset=starts[None])
     write_stages(folder / "expected.npz", stages)
 

@@ -103,6 +103,7 @@ def tokenizer(first: list[str]) -> Tokenizer:
 
 def complete(name: str, special: list[str], template: str, config: dict, bos: str | None, eos: str) -> None:
     folder = TARGET / name
+    (folder / "added_tokens.json").unlink(missing_ok=True)
     tokenizer(special).save(str(folder / "tokenizer.json"), pretty=False)
     write_json(folder / "tokenizer_config.json", {
         "tokenizer_class": "PreTrainedTokenizerFast", "bos_token": bos, "eos_token": eos, "clean_up_tokenization_spaces": False,
