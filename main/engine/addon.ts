@@ -177,10 +177,11 @@ export interface Addon extends AddonLoaded {
   stopLoadingVision(): void;
   /** What the model's tower would get, equal to the reference processor's. */
   preprocessPicture(options: { readonly folder: string; readonly picture: Picture }): Preprocessed;
-  /** Every stage that an `.npz` of inputs determines, written to another; returns their names. */
-  evalVision(
-    options: Omit<EvaluateOptions, 'tokens'> & { readonly inputs: string; readonly output: string },
-  ): Promise<string[]>;
+  /**
+   * Every stage that an `.npz` of inputs determines, written to another; returns their names. With a picture, also what
+   * the processor makes of it, in the inputs' place; with nothing else, that alone.
+   */
+  evalVision(options: EvaluateVisionOptions): Promise<string[]>;
 }
 
 export interface AudioModelOptions {
@@ -308,6 +309,13 @@ export interface TextModel {
 
 export type VisionModelOptions = TextModelOptions;
 
+export interface EvaluateVisionOptions extends Omit<EvaluateOptions, 'tokens'> {
+  /** An `.npz`, or empty. */
+  readonly inputs: string;
+  readonly output: string;
+  readonly picture: Picture | null;
+}
+
 /** A picture as it is seen: upright, transparency laid on white. */
 export interface Picture {
   readonly width: number;
@@ -373,7 +381,7 @@ interface Binding {
   loadVisionModel(options: VisionModelOptions, tell: (done: number, total: number) => void): Promise<VisionModel>;
   stopLoadingVision(): void;
   preprocessPicture(options: { readonly folder: string; readonly picture: Picture }): unknown;
-  evalVision(options: Omit<EvaluateOptions, 'tokens'>, tell: () => void): Promise<unknown>;
+  evalVision(options: EvaluateVisionOptions, tell: () => void): Promise<unknown>;
 }
 
 const bindingNames = [

@@ -19,6 +19,7 @@ import type {
   QuantizeEvent,
   QuantizeRequest,
   QuantizeRun,
+  VisionEvaluate,
   VisionEvent,
   VisionRequest,
 } from './protocol.ts';
@@ -68,6 +69,8 @@ export interface Engine {
   generateAudio(request: AudioRequest, options?: WorkOptions): AsyncIterable<AudioEvent>;
   /** Queued work: every stage that an `.npz` of inputs determines. */
   evaluateAudio(request: AudioEvaluate, options?: WorkOptions): Promise<string[]>;
+  /** Queued work: every stage of a model that looks, by an `.npz` and a picture file. */
+  evaluateVision(request: VisionEvaluate, options?: WorkOptions): Promise<string[]>;
   /** Light work. `textEncoder` empty: what lies beside the model. */
   describeAudio(path: string, textEncoder: string): Promise<AudioDescription>;
 

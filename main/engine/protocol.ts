@@ -246,6 +246,17 @@ export const visionEventSchema = z.discriminatedUnion('type', [
 ]);
 export type VisionEvent = z.infer<typeof visionEventSchema>;
 
+export const visionEvaluateSchema = z.object({
+  path: z.string(),
+  /** An `.npz`; null where only a picture's own arrays are wanted. */
+  inputs: z.string().nullable(),
+  /** A picture file. */
+  picture: z.string().nullable(),
+  output: z.string(),
+  threads: computeOptionsSchema.shape.threads,
+});
+export type VisionEvaluate = z.infer<typeof visionEvaluateSchema>;
+
 export const engineProtocol = {
   engine: {
     /** Devices, versions and the self-test. The first call may take a second. */
@@ -297,6 +308,8 @@ export const engineProtocol = {
       }),
       z.object({ bytes: bytesSchema, vocabSize: z.number().int().positive() }),
     ),
+    /** Writes every stage of a model that looks, by an `.npz` and a picture, to another; returns their names. */
+    vision: call(visionEvaluateSchema, z.object({ stages: z.array(z.string()) })),
   },
   audio: {
     /** Reads headers only. */

@@ -27,6 +27,7 @@ import type {
   QuantizeEvent,
   QuantizeRequest,
   QuantizeRun,
+  VisionEvaluate,
   VisionEvent,
   VisionRequest,
 } from './protocol.ts';
@@ -189,6 +190,16 @@ export class EngineSupervisor implements Engine {
       const { stages } = await this.#call(`evaluated "${request.model.path}"`, (client) =>
         client.audio.evaluate(request),
       );
+      return stages;
+    } finally {
+      giveBack();
+    }
+  }
+
+  async evaluateVision(request: VisionEvaluate, options: WorkOptions = {}): Promise<string[]> {
+    const giveBack = await this.#turns.take(options.priority ?? priorities.normal, options.signal);
+    try {
+      const { stages } = await this.#call(`evaluated "${request.path}"`, (client) => client.evaluate.vision(request));
       return stages;
     } finally {
       giveBack();

@@ -4,7 +4,13 @@ import { resolve } from 'node:path';
 import { z } from 'zod';
 import { LutraError } from '../../../contract/errors.ts';
 import type { Studio } from '../../studio.ts';
-import type { CommandContext, EvaluateArguments, EvaluateAudioArguments, PerplexityArguments } from './program.ts';
+import type {
+  CommandContext,
+  EvaluateArguments,
+  EvaluateAudioArguments,
+  EvaluateVisionArguments,
+  PerplexityArguments,
+} from './program.ts';
 import { interruptSignal, printJson, withStudio } from './with-studio.ts';
 
 const tokensSchema = z.array(z.number().int().min(0).max(0x7fff_ffff)).min(1).max(1_000_000);
@@ -58,6 +64,30 @@ export async function evaluateAudio(context: CommandContext, args: EvaluateAudio
       output: resolve(args.out),
       sampler: args.sampler ?? '',
       guidance: args.cfg,
+    });
+    if (context.json) printJson({ model: path, stages, out: resolve(args.out) });
+    else process.stdout.write(`${stages.join(', ')}: ${resolve(args.out)}\n`);
+  });
+}
+
+/** Writes every stage of a model that looks that the inputs determine, and what its processor makes of a picture. */
+export async function evaluateVision(context: CommandContext, args: EvaluateVisionArguments): Promise<void> {
+  if (args.inputs === undefined && args.image === undefined) {
+    throw new LutraError({
+      code: 'bad-input',
+      message: 'There is nothing to look at.',
+      hint: 'Give --inputs, --image, or both.',
+      subject: '--inputs',
+    });
+  }
+  await withStudio(context, async (studio) => {
+    const path = pathOf(studio, args.model);
+    const stages = await studio.engine.evaluateVision({
+      path,
+      inputs: args.inputs === undefined ? null : resolve(args.inputs),
+      picture: args.image === undefined ? null : resolve(args.image),
+      output: resolve(args.out),
+      threads: studio.settings.get().threads,
     });
     if (context.json) printJson({ model: path, stages, out: resolve(args.out) });
     else process.stdout.write(`${stages.join(', ')}: ${resolve(args.out)}\n`);

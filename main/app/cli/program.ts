@@ -14,7 +14,7 @@ import { chat } from './chat.ts';
 import { doctor } from './doctor.ts';
 import { audio } from './audio.ts';
 import { evaluateChat } from './evaluate-chat.ts';
-import { evaluateAudio, evaluateLogits, evaluatePerplexity } from './evaluate.ts';
+import { evaluateAudio, evaluateLogits, evaluatePerplexity, evaluateVision } from './evaluate.ts';
 import { addModels, listModels } from './models.ts';
 import { quantize } from './quantize.ts';
 import { recover } from './recover.ts';
@@ -258,6 +258,20 @@ function buildProgram(entryFolder: string): Command {
     .addOption(data())
     .action((options: GlobalOptions & EvaluateAudioArguments) => evaluateAudio(contextOf(options), options));
 
+  evaluate
+    .command('vision')
+    .description('write every stage of a model that looks that the inputs determine, in full precision')
+    .requiredOption('--model <model>', 'a folder of an EVLM, mllama or mPLUG-Owl3, or the name or id of a known model')
+    .option(
+      '--inputs <file>',
+      'an .npz with any of pixel_values, aspect_ratio_ids, aspect_ratio_mask, cross_attention_mask, input_ids, attention_mask, media_offset',
+    )
+    .option('--image <file>', "a picture in the place of pixel_values; alone, only the processor's arrays are written")
+    .requiredOption('--out <file>', 'the .npz file to write')
+    .addOption(json())
+    .addOption(data())
+    .action((options: GlobalOptions & EvaluateVisionArguments) => evaluateVision(contextOf(options), options));
+
   program
     .command('quantize')
     .description('make a smaller copy of a model; what was stopped goes on when it is called again')
@@ -335,6 +349,13 @@ export interface CaptionArguments {
   readonly frames?: number;
   readonly every?: number;
   readonly scenes?: boolean;
+}
+
+export interface EvaluateVisionArguments {
+  readonly model: string;
+  readonly inputs?: string;
+  readonly image?: string;
+  readonly out: string;
 }
 
 export interface EvaluateAudioArguments {

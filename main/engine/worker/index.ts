@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { serve } from '../../../contract/rpc/server.ts';
 import { settingsSchema } from '../../../contract/settings.ts';
+import { readPicture } from '../../media/picture.ts';
 import { processTransport } from '../process-transport.ts';
 import type { ChannelEnd } from '../process-transport.ts';
 import { engineProtocol } from '../protocol.ts';
@@ -101,6 +102,18 @@ const handlers: EngineHandlers = {
       const total = options.tokens.length;
       for await (const { progress, result } of events)
         yield { done: progress?.[0] ?? total, total: progress?.[1] ?? total, result };
+    },
+    vision: async ({ path, picture, inputs, output, threads }) => {
+      const addon = await reporter.addon();
+      const stages = await addon.evalVision({
+        folder: path,
+        inputs: inputs ?? '',
+        output,
+        picture: picture === null ? null : await readPicture(picture),
+        threads: threads ?? 0,
+        precision: 'exact',
+      });
+      return { stages };
     },
     logits: async ({ path, tokens, threads }) => {
       const addon = await reporter.addon();

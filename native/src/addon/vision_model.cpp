@@ -309,19 +309,36 @@ Napi::Value preprocess_picture(const Napi::CallbackInfo& call) {
   });
 }
 
-/// evalVision({folder, threads, precision, inputs, output}, listener): the names written
+/// The arrays of an .npz, where there is one, and of a picture.
+core::NpzArchive eval_inputs(const std::string& folder, const std::string& inputs, const HeldPicture* picture) {
+  core::NpzArchive archive;
+  if (!inputs.empty()) archive = graph::need(core::read_npz(inputs));
+  if (picture == nullptr) return archive;
+  core::ThreadPool threads;
+  const auto prepared = graph::need(vision::Preprocessor::read(folder))(picture->view(), true, threads);
+  for (auto& [name, array] : vision::arrays_of(prepared)) archive.insert_or_assign(name, std::move(array));
+  return archive;
+}
+
+/// evalVision({folder, threads, precision, inputs, output, picture}, listener): the names written. Without inputs only
+/// the picture's own arrays, for which no weights are read.
 Napi::Value eval_vision(const Napi::CallbackInfo& call) {
   return at_the_edge(call.Env(), [&]() -> Napi::Value {
     const LoadRequest request = load_request(call);
     const auto options = call[0].As<Napi::Object>();
+    std::shared_ptr<HeldPicture> picture;
+    if (options.Get("picture").IsObject()) picture = std::make_shared<HeldPicture>(picture_of(options.Get("picture")));
     return Task::start(
         call.Env(), call[1].As<Napi::Function>(), {},
-        [request, inputs = field<std::string>(options, "inputs"), output = field<std::string>(options, "output")](
-            const std::stop_token& stop, const Task::Tell&) {
+        [request, picture, inputs = field<std::string>(options, "inputs"),
+         output = field<std::string>(options, "output")](const std::stop_token& stop, const Task::Tell&) {
           const core::Progress progress(stop);
-          const auto archive = graph::need(core::read_npz(inputs));
-          const auto loaded = load(request, progress);
-          const auto stages = vision::evaluate(*loaded->model, archive, progress);
+          const auto archive = eval_inputs(request.folder, inputs, picture.get());
+          core::NpzArchive stages;
+          if (!inputs.empty()) stages = vision::evaluate(*load(request, progress)->model, archive, progress);
+          for (const char* name : {"pixel_values", "aspect_ratio_ids", "aspect_ratio_mask"}) {
+            if (picture && archive.contains(name)) stages.emplace(name, archive.at(name));
+          }
           graph::need(core::write_npz(output, stages));
           std::vector<std::string> names;
           for (const auto& [name, array] : stages) names.push_back(name);

@@ -303,4 +303,24 @@ NpzArchive evaluate(Model& model, const NpzArchive& inputs, const core::Progress
   return result;
 }
 
+NpzArchive arrays_of(const Prepared& prepared) {
+  NpzArchive result;
+  std::vector<float> values;
+  for (const Pixels& pixels : prepared.pictures) append(values, pixels.values);
+  const Pixels& first = prepared.pictures.front();
+  std::vector<std::int64_t> shape = {static_cast<std::int64_t>(prepared.pictures.size())};
+  if (first.aspect_ratio_id > 0) shape.insert(shape.begin(), 1);
+  shape.insert(shape.end(), first.shape.begin(), first.shape.end());
+  result.emplace("pixel_values", core::npy_from_floats(values, std::move(shape)));
+  if (first.aspect_ratio_id == 0) return result;
+  const auto whole = [](const std::vector<std::int64_t>& numbers, std::vector<std::int64_t> of) {
+    const auto bytes = std::as_bytes(std::span(numbers));
+    return core::NpyArray{core::Dtype::i64, std::move(of), {bytes.begin(), bytes.end()}};
+  };
+  const std::vector<std::int64_t> tiles(first.tiles.begin(), first.tiles.end());
+  result.emplace("aspect_ratio_ids", whole({first.aspect_ratio_id}, {1, 1}));
+  result.emplace("aspect_ratio_mask", whole(tiles, {1, 1, static_cast<std::int64_t>(tiles.size())}));
+  return result;
+}
+
 }  // namespace lutra::vision

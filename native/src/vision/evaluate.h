@@ -1,5 +1,6 @@
 #pragma once
 #include "core/npy.h"
+#include "vision/image.h"
 #include "vision/model.h"
 
 namespace lutra::vision {
@@ -25,5 +26,9 @@ namespace lutra::vision {
 /// Without pixel_values the text alone is read. Logits of tokens that the attention mask hides are 0.
 /// Throws GraphError `bad-input` that names the array.
 core::NpzArchive evaluate(Model& model, const core::NpzArchive& inputs, const core::Progress& progress);
+
+/// What the processor makes of a picture, in the names and shapes that `evaluate` takes: pixel_values and, of mllama,
+/// aspect_ratio_ids and aspect_ratio_mask.
+core::NpzArchive arrays_of(const Prepared& prepared);
 
 }  // namespace lutra::vision

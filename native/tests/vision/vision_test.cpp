@@ -379,7 +379,7 @@ int main(int argc, char** argv) {
   }
   check(compared == 13, "every golden model was compared");
   for (const char* name :
-       {"evlm-mixture", "evlm-qwen2", "mllama-bf16", "mllama-nf4", "mplugowl3-gated", "mplugowl3-joint-lut"})
+       {"evlm-mixture", "evlm-qwen2", "mllama-bf16", "mllama-nf4", "mplugowl3-joint"})
     keep_a_conversation(golden / name, compute);
   for (const char* name : {"evlm-nf4", "mllama-f32", "mplugowl3-gated-nf4"}) compare_fast(golden / name, compute);
   forget_the_oldest();
