@@ -49,7 +49,10 @@ const median = (times: readonly number[]): number =>
 async function modelOf(name: string, shape: VisionShape, precision: 'exact' | 'fast'): Promise<VisionModel> {
   const folder = join(home, name);
   if (!existsSync(join(folder, 'config.json'))) await writeVisionFolder(folder, shape);
-  return addon.loadVisionModel({ folder, threads, precision, contextSize: 120_000, cacheType: 'f16' }, () => undefined);
+  return addon.loadVisionModel(
+    { folder, threads, precision, contextSize: 120_000, cacheType: 'f16', device: 'cpu' },
+    () => undefined,
+  );
 }
 
 function pictureOf(side: number, seed: number): Picture {
