@@ -20,6 +20,11 @@ export type PictureSource = string | { readonly name: string; readonly bytes: Ui
 
 /** A picture of more pixels than this is refused unread: a few bytes can claim to be any size. */
 const mostPixels = 0x3fff ** 2;
+/** Decoders of these hold the whole picture in memory. */
+const mostPixelsAtOnce = 100_000_000;
+/** No other kind packs more into a byte, even where nothing is to be seen: a bit each, deflated a thousandfold. */
+const mostPixelsPerByte = 10_000;
+const plainPixels = 1_000_000;
 /** Larger ones are shrunk to this many before a model sees them; no model looks closer. */
 const mostModelPixels = 40_000_000;
 const mostBytes = 1 << 30;
@@ -123,6 +128,13 @@ async function opened(source: PictureSource): Promise<Opened> {
     throw damaged(name, subject, thrown);
   }
   const { autoOrient } = facts;
+  const pixels = autoOrient.width * autoOrient.height;
+  const isWholeAtOnce = facts.format === 'webp' || facts.format === 'heif';
+  if (isWholeAtOnce && pixels > mostPixelsAtOnce) throw tooLarge(name, subject, mostPixelsAtOnce);
+  if (!isWholeAtOnce && pixels > plainPixels + bytes.length * mostPixelsPerByte) {
+    const millions = Math.round(pixels / 1e6);
+    throw refuse(`claims ${millions} million pixels, which its ${bytes.length} bytes cannot hold`);
+  }
   return { pipeline, width: autoOrient.width, height: autoOrient.height, name, subject };
 }
 
@@ -212,19 +224,18 @@ function threeChannels(data: Uint8Array, channels: number): Uint8Array<ArrayBuff
   return rgb;
 }
 
+function tooLarge(name: string, subject: string, most: number): LutraError {
+  return new LutraError({
+    code: 'bad-file',
+    message: `"${name}" has more than ${Math.round(most / 1e6)} million pixels.`,
+    hint: 'Make it smaller in another program.',
+    subject,
+  });
+}
+
 function damaged(name: string, subject: string, thrown: unknown): LutraError {
   const said = thrown instanceof Error ? (thrown.message.split('\n')[0] ?? '') : String(thrown);
-  if (/pixel limit/i.test(said)) {
-    return new LutraError(
-      {
-        code: 'bad-file',
-        message: `"${name}" has more than ${Math.round(mostPixels / 1e6)} million pixels.`,
-        hint: 'Make it smaller in another program.',
-        subject,
-      },
-      { cause: thrown },
-    );
-  }
+  if (/pixel limit/i.test(said)) return tooLarge(name, subject, mostPixels);
   return new LutraError(
     {
       code: 'bad-file',

@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import { deflateSync, crc32 } from 'node:zlib';
 import sharp from 'sharp';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { LutraError } from '../../../contract/errors.ts';
 import { readPicture, shrunkPicture } from '../../../main/media/picture.ts';
+import type { Pixels } from '../../../main/media/picture.ts';
 import { temporaryFolder } from '../../fixtures/host.ts';
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
@@ -149,6 +151,9 @@ describe('what is wrong is said', () => {
   test('a bomb is refused before it is unpacked', async () => {
     const { code, message } = await refused('bomb.png', claimedPng(60_000, 60_000));
     expect([code, message]).toEqual(['bad-file', '"bomb.png" has more than 268 million pixels.']);
+    expect((await refused('claim.png', claimedPng(16_000, 16_000))).message).toMatch(
+      /^"claim\.png" claims 256 million pixels, which its \d+ bytes cannot hold\.$/,
+    );
   });
 
   test('random bytes, and bytes after a right beginning', async () => {
@@ -157,6 +162,30 @@ describe('what is wrong is said', () => {
     const start = Buffer.from('RIFF\u0010\0\0\0WEBPVP8L', 'latin1');
     expect((await refused('y.webp', Buffer.concat([start, noise]))).code).toBe('bad-file');
   });
+
+  test.each(['png', 'jpeg', 'webp', 'gif', 'avif', 'tiff'] as const)(
+    'of a %s with any bytes changed: pixels of its size, or words; never a fault of ours',
+    async (format) => {
+      const whole = await halves().toFormat(format).toBuffer();
+      // A fixed sequence of numbers that look random (Lehmer).
+      let state = 12_345;
+      const next = (below: number): number => {
+        state = (state * 48_271) % 0x7fff_ffff;
+        return state % below;
+      };
+      for (let trial = 0; trial < 40; trial += 1) {
+        const hostile = Buffer.from(whole);
+        for (let change = 0; change <= next(6); change += 1) hostile[next(hostile.length)] = next(256);
+        const cut = next(4) === 0 ? hostile.subarray(0, next(hostile.length)) : hostile;
+        const outcome = await readPicture({ name: 'x', bytes: cut }).catch((thrown: unknown) => thrown);
+        if (outcome instanceof LutraError) expect(['bad-file', 'not-supported']).toContain(outcome.code);
+        else {
+          const { width, height, rgb } = outcome as Pixels;
+          expect(rgb).toHaveLength(width * height * 3);
+        }
+      }
+    },
+  );
 
   test('a file that is gone, and a folder', async () => {
     await expect(readPicture(at('gone.jpg'))).rejects.toMatchObject({ code: 'file-access', subject: at('gone.jpg') });
