@@ -1,6 +1,8 @@
-// usage: whole-model [layers]    Llama-3-8B's shape, 4 bits in groups of 64; by default all 32 layers
+// usage: whole-model [LAYERS]    Llama-3-8B's shape, 4 bits in groups of 64; by default all 32 layers
+//        whole-model small       a small shape, compared and not measured: for compute-sanitizer
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
 #include "check/end_to_end.h"
 #include "llama/memory.h"
@@ -38,11 +40,16 @@ double copy_bandwidth() {
 
 int main(int argc, char** argv) {
   check::Shape shape;
-  if (argc > 1) shape.layers = std::atoi(argv[1]);
+  const bool is_small = argc > 1 && std::strcmp(argv[1], "small") == 0;
+  if (is_small)
+    shape = check::small_shape;
+  else if (argc > 1)
+    shape.layers = std::atoi(argv[1]);
   try {
     constexpr int prefill_tokens = 512;
     constexpr int decode_tokens = 136;
-    return check::check_whole_model(*lutra_cuda_interface(), shape, prefill_tokens, decode_tokens, copy_bandwidth())
+    return check::check_whole_model(*lutra_cuda_interface(), shape, prefill_tokens, decode_tokens,
+                                    is_small ? 0.0 : copy_bandwidth())
                ? 0
                : 1;
   } catch (const Failure& failure) {

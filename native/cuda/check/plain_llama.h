@@ -22,6 +22,10 @@ struct Shape {
   std::int64_t group_size = 64;
 };
 
+/// Small enough for the emulation and for compute-sanitizer, and odd where a real model is even.
+constexpr Shape small_shape{
+    .hidden = 128, .inner = 192, .layers = 2, .heads = 4, .kv_heads = 2, .head_dim = 32, .vocab = 320};
+
 struct PlainLayer {
   std::vector<float> input_norm, post_attention_norm;
   lut::LutMatrix q, k, v, o, gate, up, down;
