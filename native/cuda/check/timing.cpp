@@ -25,6 +25,7 @@ Memory allocate(std::size_t bytes) {
   void* memory = nullptr;
   if (cudaMalloc(&memory, bytes) != cudaSuccess) return nullptr;
   cudaMemset(memory, 0, bytes);
+  cudaDeviceSynchronize();
   return Memory(memory);
 }
 

@@ -90,8 +90,8 @@ void run_warp(std::size_t first) {
   for (;;) {
     std::size_t waiting = 0;
     std::size_t at_block = 0;
-    for (std::size_t i = first; i < last; ++i) {
-      Fiber& fiber = *fibers[i];
+    for (std::size_t at = first; at < last; ++at) {
+      Fiber& fiber = *fibers[runs_backwards ? first + last - 1 - at : at];
       if (fiber.state == State::ready) fiber.resume();
       waiting += fiber.state == State::at_warp ? 1U : 0U;
       at_block += fiber.state == State::at_block ? 1U : 0U;
@@ -120,7 +120,7 @@ void run_block(dim3 size) {
   for (Warp& warp : warps) warp.turns = {};
   for (;;) {
     bool is_over = true;
-    for (std::size_t first = 0; first < fiber_count; first += warp_lanes) run_warp(first);
+    for (std::size_t i = 0; i < warps.size(); ++i) run_warp((runs_backwards ? warps.size() - 1 - i : i) * warp_lanes);
     for (std::size_t at = 0; at < fiber_count; ++at) {
       Fiber& fiber = *fibers[at];
       if (fiber.state == State::ended) continue;

@@ -6,7 +6,7 @@
 
 namespace lutra::cuda::emulate {
 
-/// Blocks run from the last to the first: what they put together must not depend on who comes when.
+/// Blocks, warps and lanes run from the last to the first: nothing may depend on who comes when.
 extern bool runs_backwards;
 
 /// Runs `thread` once for every thread of every block. Throws `std::logic_error` where the threads of a block wait for

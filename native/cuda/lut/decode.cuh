@@ -24,19 +24,20 @@ __device__ inline std::uint32_t pair_offset(const std::uint32_t (&words)[bits], 
   return (shift < 0 ? word << -shift : word >> shift) & mask;
 }
 
-/// Registers 0 to 3 of the A fragment at `step` of a tile. `table` is the lane's own: of the tile where rows have
-/// theirs.
+/// Registers 0 to 3 of the A fragment at `step` of a tile. `table` is the same for the whole warp: of the tile where
+/// rows have their own. `own` is 4 times the lane: put in by "or", together with the mask.
 template <int bits, Tables tables>
 __device__ inline void decode(std::uint32_t (&a)[4], const std::uint32_t (&words)[bits], int step,
-                              const unsigned char* table) {
+                              const unsigned char* table, std::uint32_t own) {
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
     const std::uint32_t offset = pair_offset<bits>(words, step * 4 + i);
     if constexpr (tables == Tables::pairs) {
-      a[i] = look_up(table, offset);
+      a[i] = look_up(table, offset | own);
     } else {
       constexpr std::uint32_t mask = ((1U << bits) - 1U) * copy_stride;
-      a[i] = join_halves(look_up(table, offset & mask), look_up(table, offset >> bits & mask), i % 2 == 1);
+      a[i] =
+          join_halves(look_up(table, (offset & mask) | own), look_up(table, (offset >> bits & mask) | own), i % 2 == 1);
     }
   }
 }

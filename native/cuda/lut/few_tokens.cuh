@@ -30,6 +30,49 @@ struct LaneScales {
   }
 };
 
+/// Adds the product of a block of the weight with inputs `b` (tiles of 8 tokens, steps of 16 columns) to `sums`. With
+/// `has_halves`, the scale changes after 32 columns.
+template <Scalar type, Tables tables, bool has_halves, int bits, int token_tiles>
+__device__ inline void multiply_block(float (&sums)[block_tiles][token_tiles][4], const uint4 (&codes)[bits],
+                                      const LaneScales& scales, const std::uint32_t (&b)[token_tiles][block_tiles][2],
+                                      const unsigned char* table, std::uint32_t own) {
+  std::uint32_t words[block_tiles * bits];
+#pragma unroll
+  for (int i = 0; i < bits; ++i) {
+    words[4 * i] = codes[i].x;
+    words[4 * i + 1] = codes[i].y;
+    words[4 * i + 2] = codes[i].z;
+    words[4 * i + 3] = codes[i].w;
+  }
+#pragma unroll
+  for (int tile = 0; tile < block_tiles; ++tile) {
+    std::uint32_t tile_words[bits];
+#pragma unroll
+    for (int i = 0; i < bits; ++i) tile_words[i] = words[tile * bits + i];
+    float group_sums[token_tiles][4] = {};
+#pragma unroll
+    for (int k = 0; k < block_tiles; ++k) {
+      std::uint32_t fragment[4];
+      decode<bits, tables>(fragment, tile_words, k, table + (tables == Tables::rows ? tile * (copy_stride << bits) : 0),
+                           own);
+#pragma unroll
+      for (int t = 0; t < token_tiles; ++t) multiply<type>(group_sums[t], fragment, b[t][k]);
+      const bool is_half = has_halves && k == block_tiles / 2 - 1;
+      if (!is_half && k != block_tiles - 1) continue;
+      const float scale[2] = {scales.at(has_halves && !is_half ? 1 : 0, tile, 0),
+                              scales.at(has_halves && !is_half ? 1 : 0, tile, 1)};
+#pragma unroll
+      for (int t = 0; t < token_tiles; ++t) {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+          sums[tile][t][i] = fmaf(scale[i / 2], group_sums[t][i], sums[tile][t][i]);
+          group_sums[t][i] = 0;
+        }
+      }
+    }
+  }
+}
+
 /// Up to 8 `token_tiles` tokens at a time. The weight streams from memory into registers and is read once; the inputs
 /// of a slice of columns stay in shared memory. Of a block's warps, `row_warps` take row blocks side by side, and the
 /// others share the columns of each. A step is one block of the weight for every warp. Blocks (parts, slices, token
@@ -48,7 +91,7 @@ __global__ void __launch_bounds__(FewShape<token_tiles>::threads) few_tokens(Few
   auto* const scratch = reinterpret_cast<float*>(notes + 64);
 
   const int lane = static_cast<int>(threadIdx.x % 32);
-  const int warp = static_cast<int>(threadIdx.x / 32);
+  const int warp = own_warp();
   const int column_warps = Shape::warps / row_warps;
   const int warp_row = warp / column_warps;
   const int warp_column = warp % column_warps;
@@ -84,6 +127,7 @@ __global__ void __launch_bounds__(FewShape<token_tiles>::threads) few_tokens(Few
     return cursor.step < cursor.end && cursor.step * column_warps + warp_column < blocks &&
            cursor.group * row_warps + warp_row < a.weight.row_blocks;
   };
+  const bool has_halves = a.weight.scale_shift == 0;
   uint4 codes[Shape::ahead][bits];
   LaneScales scales[Shape::ahead];
   const auto fetch = [&](Cursor& cursor, int j) {
@@ -96,7 +140,7 @@ __global__ void __launch_bounds__(FewShape<token_tiles>::threads) few_tokens(Few
 #pragma unroll
       for (int i = 0; i < bits; ++i) codes[j][i] = load_stream(source + i * 32);
       const std::int64_t scale_row = std::int64_t{row_block} * a.weight.scale_groups;
-      if (a.weight.scale_shift == 0) {
+      if (has_halves) {
 #pragma unroll
         for (int half = 0; half < 2; ++half)
           scales[j].halves[half] = a.weight.scales[(scale_row + 2 * column_block + half) * 8 + lane / 4];
@@ -125,8 +169,7 @@ __global__ void __launch_bounds__(FewShape<token_tiles>::threads) few_tokens(Few
       spread_tables<bits, tables>(table, a.weight.tables, run.group * row_warps, row_warps, a.weight.row_blocks);
       __syncthreads();
     }
-    const unsigned char* const lane_table =
-        table + (tables == Tables::rows ? warp_row * table_bytes<bits, tables> : 0) + lane * 4;
+    const unsigned char* const warp_table = table + (tables == Tables::rows ? warp_row * table_bytes<bits, tables> : 0);
     float sums[block_tiles][token_tiles][4] = {};
     for (Cursor now = run; now.step < now.end;) {
 #pragma unroll
@@ -148,51 +191,11 @@ __global__ void __launch_bounds__(FewShape<token_tiles>::threads) few_tokens(Few
               b[t][2 * half + 1][1] = tiles[3];
             }
           }
-          std::uint32_t words[block_tiles * bits];
-#pragma unroll
-          for (int i = 0; i < bits; ++i) {
-            words[4 * i] = codes[j][i].x;
-            words[4 * i + 1] = codes[j][i].y;
-            words[4 * i + 2] = codes[j][i].z;
-            words[4 * i + 3] = codes[j][i].w;
-          }
-#pragma unroll
-          for (int tile = 0; tile < block_tiles; ++tile) {
-            std::uint32_t tile_words[bits];
-#pragma unroll
-            for (int i = 0; i < bits; ++i) tile_words[i] = words[tile * bits + i];
-            const unsigned char* const tile_table =
-                lane_table + (tables == Tables::rows ? tile * (copy_stride << bits) : 0);
-            float group_sums[token_tiles][4] = {};
-            const auto add = [&](int half) {
-#pragma unroll
-              for (int t = 0; t < token_tiles; ++t) {
-#pragma unroll
-                for (int i = 0; i < 4; ++i) {
-                  sums[tile][t][i] = fmaf(scales[j].at(half, tile, i / 2), group_sums[t][i], sums[tile][t][i]);
-                }
-              }
-            };
-#pragma unroll
-            for (int k = 0; k < block_tiles; ++k) {
-              std::uint32_t fragment[4];
-              decode<bits, tables>(fragment, tile_words, k, tile_table);
-#pragma unroll
-              for (int t = 0; t < token_tiles; ++t) multiply<type>(group_sums[t], fragment, b[t][k]);
-              if (k == 1 && a.weight.scale_shift == 0) {
-                add(0);
-#pragma unroll
-                for (int t = 0; t < token_tiles; ++t) {
-#pragma unroll
-                  for (int i = 0; i < 4; ++i) group_sums[t][i] = 0;
-                }
-              }
-            }
-            if (a.weight.scale_shift == 0) {
-              add(1);
-            } else {
-              add(0);
-            }
+          const auto own = static_cast<std::uint32_t>(lane) * 4;
+          if (has_halves) {
+            multiply_block<type, tables, true>(sums, codes[j], scales[j], b, warp_table, own);
+          } else {
+            multiply_block<type, tables, false>(sums, codes[j], scales[j], b, warp_table, own);
           }
         }
         fetch(ahead, j);

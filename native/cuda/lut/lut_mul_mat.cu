@@ -146,7 +146,9 @@ cudaError_t run_many(const DeviceLimits& limits, const MulMat& product, const In
   const int type = index_of(layout.activations);
   const bool has_row_tables = layout.tables == Tables::rows;
   const int size = plan.tokens == 64 ? 0 : plan.tokens == 128 ? 1 : 2;
-  return launch(launch_of(limits, plan.blocks(), HopperShape<64>::threads, plan.shared_bytes, stream),
+  // On Hopper a block goes from tile to tile and begins the next while it ends the last.
+  const int blocks = plan.is_hopper ? std::min(plan.blocks(), limits.multiprocessors) : plan.blocks();
+  return launch(launch_of(limits, blocks, many_threads, plan.shared_bytes, stream),
                 plan.is_hopper ? hopper_kernels(layout.bits).of[type][has_row_tables ? 3 : size]
                                : many_kernels(layout.bits).of[type][has_row_tables ? 2 : size],
                 arguments);
@@ -190,13 +192,11 @@ int query(int device, DeviceLimits& limits) {
     if (error != cudaSuccess) return error;
   }
   cudaError_t error = cudaSetDevice(device);
-  // Kernels that keep a word of their own beside the dynamic part need a little room.
-  constexpr int own_words = 64;
   for (int bits = 2; bits <= 4 && error == cudaSuccess; ++bits) {
     error = allow(few_kernels(bits).of, limits.shared_bytes);
-    if (error == cudaSuccess) error = allow(many_kernels(bits).of, limits.shared_bytes - own_words);
+    if (error == cudaSuccess) error = allow(many_kernels(bits).of, limits.shared_bytes - static_shared_bytes);
     if (error == cudaSuccess && limits.major == 9 && has_hopper_kernels())
-      error = allow(hopper_kernels(bits).of, limits.shared_bytes - own_words);
+      error = allow(hopper_kernels(bits).of, limits.shared_bytes - static_shared_bytes);
   }
   for (const auto kernel : {prepare<Scalar::f16>, prepare<Scalar::bf16>}) {
     if (error == cudaSuccess) error = allow_shared(kernel, limits.shared_bytes);

@@ -1,5 +1,4 @@
 #pragma once
-#include "lut/group_product.cuh"
 #include "lut/tile.cuh"
 
 namespace lutra::cuda::product {
@@ -7,7 +6,7 @@ namespace lutra::cuda::product {
 /// Many tokens with mma.sync. A block makes a tile of 256 rows and `tokens` tokens; a warp 64 rows of half of the
 /// tokens: each decoded fragment serves 4 or 8 products. Blocks (row tiles, token tiles, splits), flat.
 template <int bits, Scalar type, int tokens, Tables tables>
-__global__ void __launch_bounds__(AmpereShape<tokens>::threads) many_tokens(ManyArguments a) {
+__global__ void __launch_bounds__(AmpereShape<tokens>::threads) many_tokens(const __grid_constant__ ManyArguments a) {
   using Shape = AmpereShape<tokens>;
   constexpr int warp_tokens = tokens / Shape::token_warps;
   constexpr int token_tiles = warp_tokens / 8;
@@ -16,10 +15,10 @@ __global__ void __launch_bounds__(AmpereShape<tokens>::threads) many_tokens(Many
   __shared__ unsigned flag;
 
   const int lane = static_cast<int>(threadIdx.x % 32);
-  const int warp = static_cast<int>(threadIdx.x / 32);
+  const int warp = own_warp();
   const int warp_row = warp / Shape::token_warps;
   const int warp_token = warp % Shape::token_warps * warp_tokens;
-  const TilePlace place(a);
+  const TilePlace place(a, static_cast<int>(blockIdx.x));
   const int row_block = place.row_tile * Shape::row_warps + warp_row;
   const int first_token = place.token_tile * tokens;
 
@@ -37,18 +36,15 @@ __global__ void __launch_bounds__(AmpereShape<tokens>::threads) many_tokens(Many
                               a.weight.row_blocks);
   await_earlier_kernels();
   constexpr int ahead = Shape::stages - 1;
+  const StageCopy<tokens> copy(a.in, first_token, place.first_block);
   const auto fill = [&](int block) {
-    if (block < place.blocks) {
-      copy_stage<tokens, Shape::threads>(a.in, a.weight.columns, first_token, place.first_block + block,
-                                         ring + block % Shape::stages * stage_bytes(tokens));
-    }
+    if (block < place.blocks) copy.begin(a.weight.columns, block, ring + block % Shape::stages * stage_bytes(tokens));
     close_copies();
   };
 #pragma unroll
   for (int i = 0; i < ahead; ++i) fill(i);
 
-  const unsigned char* const lane_table =
-      table + lane * 4 + (tables == Tables::rows ? warp_row * table_bytes<bits, tables> : 0);
+  const unsigned char* const warp_table = table + (tables == Tables::rows ? warp_row * table_bytes<bits, tables> : 0);
   float sums[block_tiles][token_tiles][4] = {};
   for (int block = 0; block < place.blocks; ++block) {
     await_copies<ahead - 1>();
@@ -76,7 +72,8 @@ __global__ void __launch_bounds__(AmpereShape<tokens>::threads) many_tokens(Many
       for (int tile = 0; tile < block_tiles; ++tile) {
         std::uint32_t fragment[4];
         codes[tile].template weigh<type, tables>(
-            fragment, k, lane_table + (tables == Tables::rows ? tile * (copy_stride << bits) : 0));
+            fragment, k, warp_table + (tables == Tables::rows ? tile * (copy_stride << bits) : 0),
+            static_cast<std::uint32_t>(lane) * 4);
 #pragma unroll
         for (int t = 0; t < token_tiles; ++t) multiply<type>(sums[tile][t], fragment, b[t]);
       }

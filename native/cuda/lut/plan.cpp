@@ -77,13 +77,14 @@ void finish_few(FewPlan& plan, const LutLayout& layout, const FewSizes& sizes) {
 struct ManyChoice {
   int tokens;
   int rows;
-  std::size_t ring_bytes;
-  double cost;  // of one column block of a tile, in tokens of a full one
+  std::size_t own_shared;  // beside tables
+  double cost;             // of one column block of a tile, in tokens of a full one
 };
 
 template <typename Shape>
 ManyChoice choice(double efficiency) {
-  return {Shape::tokens, Shape::rows, Shape::ring_bytes, Shape::rows * Shape::tokens / efficiency};
+  return {Shape::tokens, Shape::rows, Shape::ring_bytes + Shape::staging_bytes,
+          Shape::rows * Shape::tokens / efficiency};
 }
 
 }  // namespace
@@ -155,11 +156,11 @@ ManyPlan plan_many(const DeviceLimits& limits, const LutLayout& layout, std::int
       plan.token_tiles = divide_up(tokens, plan.tokens);
       plan.split_blocks = divide_up(layout.column_blocks(), splits);
       plan.splits = divide_up(layout.column_blocks(), plan.split_blocks);
-      plan.shared_bytes = choice.ring_bytes + ring_alignment + tables_of(layout, plan.rows / block_side);
+      plan.shared_bytes = choice.own_shared + ring_alignment + tables_of(layout, plan.rows / block_side);
       const bool has_counters =
           static_cast<std::size_t>(plan.row_tiles) * static_cast<std::size_t>(plan.token_tiles) <= counters_bytes / 4;
       if (plan.splits != splits || (splits > 1 && !has_counters) ||
-          plan.shared_bytes > static_cast<std::size_t>(limits.shared_bytes))
+          plan.shared_bytes + static_shared_bytes > static_cast<std::size_t>(limits.shared_bytes))
         continue;
       if (splits > 1) {
         plan.partial_bytes = std::size_t{4} * static_cast<std::size_t>(plan.rows * plan.tokens) *

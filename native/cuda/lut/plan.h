@@ -12,6 +12,9 @@ constexpr std::int32_t most_few_tokens = 64;
 /// Counters at the beginning of the workspace, for every kind of product.
 constexpr std::size_t counters_bytes = std::size_t{64} << 10;
 
+/// Shared memory that kernels for many tokens have beside the dynamic part.
+constexpr std::int32_t static_shared_bytes = 64;
+
 struct FewPlan {
   std::int32_t token_tiles = 1;  ///< of 8 tokens that a block takes at a time: 1, 2 or 4
   std::int32_t token_groups = 1;

@@ -7,6 +7,7 @@
 #define LUTRA_NOT_INLINE __noinline__
 #else
 #define LUTRA_NOT_INLINE
+#define __grid_constant__
 #include <cmath>
 
 #include "lut/emulated.h"
@@ -128,7 +129,7 @@ __device__ inline std::uint32_t join_halves(std::uint32_t a, std::uint32_t b, bo
 #endif
 }
 
-/// Begins to copy 16 bytes into shared memory, or zeros where `is_there` is false; `global` is valid in any case.
+/// Begins to copy 16 bytes into shared memory, or zeros where `is_there` is false: then nothing is read at `global`.
 __device__ inline void copy_later(unsigned char* shared, const void* global, bool is_there) {
 #ifdef __CUDACC__
   asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;" ::"r"(
@@ -192,6 +193,10 @@ __device__ inline float silu(float value) {
   return value / (1 + std::exp(-value));
 #endif
 }
+
+/// The number of the thread's warp in its block. By way of a lane, because the compiler then knows that all lanes have
+/// the same: what depends on it is reckoned once for a warp, and a lookup needs no addition for its address.
+__device__ inline int own_warp() { return __shfl_sync(whole_warp, static_cast<int>(threadIdx.x / 32), 0); }
 
 __device__ inline float warp_sum(float value) {
 #pragma unroll

@@ -38,13 +38,18 @@ struct FewShape {
 /// Tiles of `tokens` tokens for many of them: a ring of inputs in shared memory, 64 columns (128 bytes) a stage.
 LUTRA_BOTH_SIDES constexpr int stage_bytes(int tokens) { return tokens * 128; }
 
+constexpr int many_threads = 256;
+
 template <int tokens_>
 struct HopperShape {
   static constexpr int tokens = tokens_;
   static constexpr int rows = 128;  // 64 for each of two warp groups
-  static constexpr int threads = 256;
+  static constexpr int threads = many_threads;
   static constexpr int stages = tokens == 64 ? 6 : 4;
   static constexpr int ring_bytes = stages * stage_bytes(tokens);
+  // Sums on their way out, 16 rows and 64 tokens of a warp at a time, beside the ring: that fills for the next tile.
+  static constexpr int staging_tokens = 64;
+  static constexpr int staging_bytes = threads / 32 * 16 * staging_tokens * 4;
 };
 
 template <int tokens_>
@@ -56,6 +61,7 @@ struct AmpereShape {
   static constexpr int threads = row_warps * token_warps * 32;
   static constexpr int stages = 4;
   static constexpr int ring_bytes = stages * stage_bytes(tokens);
+  static constexpr int staging_bytes = 0;  // within the ring
 };
 
 /// A descriptor's tiles begin at multiples of this.

@@ -1,6 +1,7 @@
 #pragma once
 #include "lut/arguments.cuh"
 #include "lut/decode.cuh"
+#include "lut/group_product.cuh"
 
 // What the kernels for many tokens have in common.
 
@@ -17,12 +18,11 @@ struct ManyArguments {
   std::int32_t split_blocks = 0;  // column blocks of a split; the last may have fewer
 };
 
-/// A block's place: row tiles first, so that blocks that run together share inputs.
+/// Work of a block: row tiles first, so that blocks that run together share inputs.
 struct TilePlace {
   int row_tile, token_tile, split, first_block, blocks, index;
 
-  __device__ explicit TilePlace(const ManyArguments& a) {
-    const auto at = static_cast<int>(blockIdx.x);
+  __device__ TilePlace(const ManyArguments& a, int at) {
     row_tile = at % a.row_tiles;
     token_tile = at / a.row_tiles % a.token_tiles;
     split = at / a.row_tiles / a.token_tiles;
@@ -73,8 +73,8 @@ struct TileCodes {
 
   /// The A fragment at `step`, scaled.
   template <Scalar type, Tables tables>
-  __device__ void weigh(std::uint32_t (&a)[4], int step, const unsigned char* table) const {
-    decode<bits, tables>(a, words, step, table);
+  __device__ void weigh(std::uint32_t (&a)[4], int step, const unsigned char* table, std::uint32_t own) const {
+    decode<bits, tables>(a, words, step, table, own);
     const std::uint32_t both = scales[step / 2];
 #pragma unroll
     for (int row = 0; row < 2; ++row) {
@@ -90,21 +90,41 @@ struct TileCodes {
   }
 };
 
-/// Begins to copy the inputs of `count` tokens and 64 columns, swizzled; zeros where there are none.
-template <int count, int threads>
-__device__ inline void copy_stage(const Inputs& in, int columns, int first_token, int block, unsigned char* stage) {
-  constexpr int pieces = 8;
+/// Copies inputs of `count` tokens into the ring, 64 columns at a time, swizzled; zeros where there are none. A thread
+/// takes the same 16 bytes of every 32nd token.
+template <int count>
+class StageCopy {
+ public:
+  __device__ StageCopy(const Inputs& in, int first_token, int first_block) {
+    const int token = static_cast<int>(threadIdx.x) / pieces;
+    piece_ = static_cast<int>(threadIdx.x) % pieces;
+    target_ = swizzled(token, piece_);
+    source_ = static_cast<const std::uint16_t*>(in.x) + (first_token + token) * in.stride + first_block * block_side +
+              piece_ * 8;
+    stride_ = in.stride * apart;
+    columns_before_ = first_block * block_side + piece_ * 8;
 #pragma unroll
-  for (int i = 0; i < count * pieces / threads; ++i) {
-    const int item = i * threads + static_cast<int>(threadIdx.x);
-    const int token = item / pieces;
-    const int column = block * block_side + item % pieces * 8;
-    const bool is_there = first_token + token < in.tokens && column < columns;
-    const auto* const source =
-        static_cast<const std::uint16_t*>(in.x) + (is_there ? (first_token + token) * in.stride + column : 0);
-    copy_later(stage + swizzled(token, item % pieces), source, is_there);
+    for (int i = 0; i < count / apart; ++i) there_ |= (first_token + token + i * apart < in.tokens ? 1U : 0U) << i;
   }
-}
+
+  __device__ void begin(int columns, int block, unsigned char* stage) const {
+    const bool has_columns = columns_before_ + block * block_side < columns;
+    const std::uint16_t* source = source_ + block * block_side;
+#pragma unroll
+    for (int i = 0; i < count / apart; ++i) {
+      copy_later(stage + target_ + i * apart * 128, source, has_columns && (there_ >> i & 1U) != 0);
+      source += stride_;
+    }
+  }
+
+ private:
+  static constexpr int pieces = 8;
+  static constexpr int apart = many_threads / pieces;
+  const std::uint16_t* source_;
+  std::int64_t stride_;
+  std::uint32_t there_ = 0;
+  int piece_, target_, columns_before_;
+};
 
 /// Sums of all splits of a tile, in order, where this block came last; false where it did not.
 template <int count>
@@ -117,11 +137,11 @@ __device__ inline bool gather_splits(float (&sums)[count][4], const ManyArgument
   for (int i = 0; i < count * 4; ++i) all[place.split * words + std::int64_t{i} * blockDim.x] = sums[i / 4][i % 4];
   if (!is_last(a.exchange.counters + place.index, a.splits, flag)) return false;
 #pragma unroll
-  for (int i = 0; i < count * 4; ++i) {
-    float sum = 0;
-    for (int split = 0; split < a.splits; ++split)
-      sum += load_fresh(all + split * words + std::int64_t{i} * blockDim.x);
-    sums[i / 4][i % 4] = sum;
+  for (int i = 0; i < count * 4; ++i) sums[i / 4][i % 4] = 0;
+  for (int split = 0; split < a.splits; ++split) {
+    const float* const from = all + split * words;
+#pragma unroll
+    for (int i = 0; i < count * 4; ++i) sums[i / 4][i % 4] += load_fresh(from + std::int64_t{i} * blockDim.x);
   }
   return true;
 }
