@@ -129,12 +129,16 @@ class Data:
         pictures = np.concatenate([shard.frames[i][which] for shard, i in drawn])
         owners = np.concatenate([shard.frame_owners[i][which] for shard, i in drawn])
         states = torch.from_numpy(np.stack([shard.states[i][which] for shard, i in drawn]))
-        return self._part([shard.clips[i] for shard, i in drawn], frames, to_patches(pictures), owners, GRID * GRID if whole else 14, states)
+        kept = GRID * GRID if whole else 14
+        return self._part([shard.clips[i] for shard, i in drawn], frames, to_patches(pictures), owners, kept, states)
 
     def _part(self, items: list, frames: int, cut: np.ndarray, owners: np.ndarray, kept: int, states: Tensor | None) -> Part:
         # Patches that show things first, each kind in a random order.
         chance = self.rng.random(owners.shape) + (owners == 0)
-        which = np.sort(np.argpartition(chance, kept - 1, axis=1)[:, :kept], axis=1) if kept < GRID * GRID else np.tile(np.arange(kept), (len(cut), 1))
+        if kept < GRID * GRID:
+            which = np.sort(np.argpartition(chance, kept - 1, axis=1)[:, :kept], axis=1)
+        else:
+            which = np.tile(np.arange(kept), (len(cut), 1))
         patches = np.take_along_axis(cut, which[..., None], axis=1)
         light = self.rng.uniform(0.95, 1.05, len(cut) // frames).repeat(frames)
         return Part(items, frames, to_values(patches, light), torch.from_numpy(which), np.take_along_axis(owners, which, axis=1), states)

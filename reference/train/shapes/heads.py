@@ -89,6 +89,7 @@ class Heads(nn.Module):
 
     def state_loss(self, media: Tensor, states: Tensor) -> Tensor:
         """media (n, frames, text width), states (n, frames, 4); where the mover is not there, only that counts."""
-        error = (self.state(media) - states) ** 2
+        # Far off at first, and then not to drown the rest.
+        error = F.smooth_l1_loss(self.state(media), states, beta=0.1, reduction="none")
         there = (states[..., 3:] > 0.5).float()
-        return (error[..., :3] * there).mean() * 10 + error[..., 3].mean()
+        return (error[..., :3] * there).mean() * 3 + error[..., 3].mean()

@@ -1,7 +1,7 @@
 """Rendered scenes and clips on disk, since drawing anew for each step would take a core from the training. The trainer
 reads whatever shards are there, and each picture is asked about many times over.
 
-    nice -n 19 python reference/train/shapes/pool.py --out DIR [--shards 12] [--first 0]
+    nice -n 19 python reference/train/shapes/pool.py --out DIR [--shards 9] [--first 0]
 """
 
 import argparse
@@ -101,7 +101,7 @@ def read_shard(path: Path) -> Shard:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--shards", type=int, default=12)
+    parser.add_argument("--shards", type=int, default=9)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--pictures", type=int, default=4000)
     parser.add_argument("--clips", type=int, default=500)

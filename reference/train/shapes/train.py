@@ -1,12 +1,20 @@
-"""Trains lutra-shapes. First the tower alone, asked for what each patch shows; then all of it. The schedule is one of
-time, so that a run ends when it is told to; it goes on from its last checkpoint, or begins with shipped weights.
+"""Trains lutra-shapes. First the tower alone, asked for what each patch shows; then the text model beside it, at first
+without a say in what the tower learns; then all as one. training.json says everything; its shares are of the time that
+the run is given, so that it ends when it is told to. It goes on from its last checkpoint, or begins with shipped
+weights.
 
-    nice -n 19 python reference/train/shapes/train.py --out DIR --pool DIR --minutes 90 [--from models/lutra-shapes]
+    python3 -m venv .venv && .venv/bin/pip install torch==2.13.0 transformers==5.23.0 safetensors tokenizers numpy pillow
+    .venv/bin/python reference/train/shapes/pool.py --out POOL                      # 36,000 pictures, 4,500 clips
+    .venv/bin/python reference/train/shapes/train.py --out RUN --pool POOL --minutes 90 [--from models/lutra-shapes]
+    .venv/bin/python reference/train/shapes/measure.py --run RUN                    # a look at it, in PyTorch
+    .venv/bin/python reference/train/shapes/export.py --run RUN
+    .venv/bin/python reference/train/evaluate_shapes.py                             # the figures of what is shipped
 """
 
 import argparse
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -27,6 +35,8 @@ from muon import Muon  # noqa: E402
 from packed import Group, Row, text_pass  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
+NOTED_STEPS = 10
+SAVED_SECONDS = 180
 
 
 def look(model: Evlm, part: Part) -> list[Tensor]:
@@ -41,11 +51,6 @@ def look(model: Evlm, part: Part) -> list[Tensor]:
         x = layer(x)
         states[done] = x
     return [states[done] for done in tower.tapped_layers]
-
-
-def rate_scale(progress: float) -> float:
-    """A short rise, level, and from 70 % on a straight line to 0."""
-    return min(1.0, progress / 0.01, max(0.0, (1 - progress) / 0.3))
 
 
 def is_hidden(name: str) -> bool:
@@ -67,116 +72,143 @@ def new_model(data: Data) -> Evlm:
     return model
 
 
+class Training:
+    def __init__(self, out: Path, pool: Path, start: Path | None):
+        self.settings = json.loads((HERE / "training.json").read_text())
+        torch.manual_seed(self.settings["seed"])
+        self.rng = np.random.default_rng(self.settings["seed"])
+        self.data = Data(pool, self.rng)
+        self.model = Evlm.load(start) if start else new_model(self.data)
+        # One step of AdamW on it would be a large one, as neighbouring pixels are alike.
+        self.model.vision_model.patch_embedding.requires_grad_(False)
+        config = self.model.config
+        self.media_tokens = config["cross_attention_config"]["media_tokens"]
+        if start and not (out / "tokenizer.json").exists():
+            shutil.copy(start / "tokenizer.json", out)
+        self.tokenizer = load_tokenizer(out / "tokenizer.json", config["text_config"]["vocab_size"])
+        self.heads = Heads(config["vision_config"]["hidden_size"], config["text_config"]["hidden_size"])
+        self.both = torch.nn.ModuleList([self.model, self.heads])
+        self.muon = Muon(self.both, is_hidden, self.settings["muon_rate"], self.settings["adam_rate"], self.settings["weight_decay"])
+        self.checkpoint, self.curve_file = out / "checkpoint.pt", out / "curve.json"
+        self.step, self.seconds, self.curve, self.notes = 0, 0.0, [], {}
+        if self.checkpoint.exists():
+            state = torch.load(self.checkpoint, weights_only=True)
+            self.both.load_state_dict(state["both"])
+            self.muon.load_state_dict(state["muon"])
+            self.step, self.seconds, self.curve = state["step"], state["seconds"], state["curve"]
+            self.rng = self.data.rng = np.random.default_rng([self.settings["seed"], self.step])
+
+    def save(self) -> None:
+        part = self.checkpoint.with_suffix(".part")
+        state = {"both": self.both.state_dict(), "muon": self.muon.state_dict()}
+        torch.save(state | {"step": self.step, "seconds": self.seconds, "curve": self.curve}, part)
+        part.replace(self.checkpoint)
+        self.curve_file.write_text(json.dumps(self.curve))
+
+    def note(self, **values: float | Tensor) -> None:
+        for name, value in values.items():
+            self.notes.setdefault(name, []).append(float(value.detach() if isinstance(value, Tensor) else value))
+
+    def rate_scale(self, progress: float) -> float:
+        """A short rise, level, and then on a straight line to 0."""
+        return min(1.0, progress / 0.01, max(0.0, (1 - progress) / (1 - self.settings["level_until"])))
+
+    def batch(self, progress: float) -> list[Part]:
+        """Pictures in one or two parts, and clips as the last."""
+        settings, rng = self.settings, self.rng
+        is_joint = progress >= settings["tower_until"]
+        size = settings["joint_batch" if is_joint else "tower_batch"]
+        frames = int(rng.choice(list(map(int, size["frames"])), p=list(size["frames"].values())))
+        is_whole = progress >= settings["whole_from"] or rng.random() < settings["whole_share"]
+        self.data.skipped = settings["easy_skips"] if is_joint and progress < settings["easy_until"] else 0.0
+        return [*self.data.pictures(size["pictures"], is_whole), self.data.clips(size["clips"], frames, is_whole)]
+
+    def tower_loss(self, part: Part, feature: Tensor) -> Tensor:
+        if part.states is not None:
+            scenes = [clip.scene for clip in part.items for _ in range(part.frames)]
+            return self.heads.tower_loss(feature, patch_targets(scenes, part.owners, with_size=False), {})[0]
+        loss, right = self.heads.tower_loss(feature, patch_targets(part.items, part.owners), picture_targets(part.items))
+        near = self.heads.near_loss(feature, *near_targets(part.items, part.owners, part.kept))
+        self.note(tower=loss, near=near, **right)
+        return loss + near * self.settings["near_weight"]
+
+    def group(self, part: Part, features: list[Tensor]) -> Group:
+        """Rows of text cost more than pictures, so not every picture has one; clips are few, and have more."""
+        is_clips = part.states is not None
+        asked = [i for i in range(len(part.items)) if is_clips or self.rng.random() < self.settings["asked_pictures"]] or [0]
+        chosen = [(at, part.items[i]) for at, i in enumerate(asked) for _ in range(self.settings["rows_per_clip"] if is_clips else 1)]
+        rows = [Row(at, *encode(self.tokenizer, part.frames, self.media_tokens, random_turns(self.rng, item))) for at, item in chosen]
+        return Group([each.unflatten(0, (-1, part.frames))[asked].flatten(0, 1) for each in features], part.frames, rows)
+
+    def text_loss(self, parts: list[Part], groups: list[Group]) -> Tensor:
+        # Pictures twice as much as clips.
+        text = text_pass(self.model, groups, [0.8 / (len(groups) - 1)] * (len(groups) - 1) + [0.4])
+        self.note(text=text.losses[0], text_of_many=text.losses[-2], clip_text=text.losses[-1])
+        media, which = text.halfway[len(groups) - 1]
+        state = self.heads.state_loss(media, parts[-1].states[which])
+        self.note(state=state)
+        return text.loss + text.balance * self.settings["balance_weight"] + state * self.settings["state_weight"]
+
+    def train_step(self, progress: float) -> None:
+        settings = self.settings
+        is_joint = progress >= settings["tower_until"]
+        parts = self.batch(progress)
+        total = sum(len(part.items) for part in parts)
+        features = [look(self.model, part) for part in parts]
+        loss = sum(self.tower_loss(part, each[-1]) * (len(part.items) / total) for part, each in zip(parts, features))
+        if is_joint:
+            # What a text model wants that knows nothing yet would undo what the tower knows.
+            is_apart = progress < settings["tower_apart_until"]
+            shown = [[each.detach() for each in taps] if is_apart else taps for taps in features]
+            groups = [self.group(part, taps) for part, taps in zip(parts, shown)]
+            loss = loss * settings["tower_weight"] + self.text_loss(parts, groups)
+        self.muon.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.both.parameters(), settings["gradient_norm"])
+        self.muon.step(self.rate_scale(progress))
+        self.step += 1
+
+    def run(self, minutes: float) -> None:
+        """Until the minutes are over, those of earlier runs included, or SIGTERM comes."""
+        stops: list[int] = []
+        signal.signal(signal.SIGTERM, lambda number, _: stops.append(number))
+        began, saved = time.time() - self.seconds, time.time()
+        since, cpu = time.time(), time.process_time()
+        while not stops and self.seconds < minutes * 60:
+            self.train_step(self.seconds / (minutes * 60))
+            self.seconds = time.time() - began
+            if self.step % NOTED_STEPS == 0:
+                # Of the wall and of the processor: on a busy machine they are far apart.
+                entry = {
+                    "step": self.step, "minutes": round(self.seconds / 60, 2), "step_seconds": round((time.time() - since) / NOTED_STEPS, 3),
+                    "step_cpu_seconds": round((time.process_time() - cpu) / NOTED_STEPS, 3),
+                }
+                entry |= {name: round(float(np.nanmean(values)), 4) for name, values in self.notes.items()}
+                self.curve.append(entry)
+                print(json.dumps(entry), flush=True)
+                self.notes.clear()
+                self.data.refresh()
+                # On a busy machine a second thread is mostly waited for.
+                torch.set_num_threads(2 if os.getloadavg()[0] < 4 else 1)
+                since, cpu = time.time(), time.process_time()
+            if time.time() - saved > SAVED_SECONDS:
+                self.save()
+                saved = time.time()
+        self.save()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--pool", type=Path, required=True)
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--from", dest="start", type=Path)
-    parser.add_argument("--tower-share", type=float, default=0.3, help="of the time, spent on the tower alone")
-    parser.add_argument("--whole-from", type=float, default=0.93, help="share of the time after which all patches are kept; before it, in a tenth of the steps")
-    parser.add_argument("--tower-weight", type=float, default=0.5, help="of the tower's own losses beside the text's")
-    parser.add_argument("--asked", type=float, default=0.5, help="share of pictures that text is learnt of")
-    parser.add_argument("--skipped", type=float, default=0.0, help="share of pictures of three and four things that are left out")
-    parser.add_argument("--tower-apart", type=float, default=0.8, help="share of the time before which text teaches the tower nothing")
-    parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(args.seed)
-    rng = np.random.default_rng(args.seed)
-    data = Data(args.pool, rng)
-    data.skipped = args.skipped
-    model = Evlm.load(args.start) if args.start else new_model(data)
-    # One step of AdamW on it would be a large one, as neighbouring pixels are alike.
-    model.vision_model.patch_embedding.requires_grad_(False)
-    config = model.config
-    media_tokens = config["cross_attention_config"]["media_tokens"]
-    tokenizer = load_tokenizer(args.out / "tokenizer.json", config["text_config"]["vocab_size"])
-    heads = Heads(config["vision_config"]["hidden_size"], config["text_config"]["hidden_size"])
-    both = torch.nn.ModuleList([model, heads])
-    muon = Muon(both, is_hidden, muon_rate=0.02, adam_rate=2e-3, decay=0.01)
-    checkpoint, curve_file = args.out / "checkpoint.pt", args.out / "curve.json"
-    step, spent, curve = 0, 0.0, []
-    if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
-        both.load_state_dict(state["both"])
-        muon.load_state_dict(state["muon"])
-        step, spent, curve = state["step"], state["seconds"], state["curve"]
-        rng = data.rng = np.random.default_rng([args.seed, step])
-    print(f"{sum(each.numel() for each in model.parameters()) / 1e6:.2f} M parameters, step {step}, {len(data.shards)} shards", flush=True)
-    began, saved, sums, since, cpu = time.time() - spent, time.time(), {}, time.time(), time.process_time()
-
-    def note(**values: float) -> None:
-        for name, value in values.items():
-            sums.setdefault(name, []).append(float(value.detach() if isinstance(value, Tensor) else value))
-
-    stop = []
-    signal.signal(signal.SIGTERM, lambda *_: stop.append(True))
-    while not stop and (progress := (time.time() - began) / (args.minutes * 60)) < 1:
-        is_joint = progress >= args.tower_share
-        is_whole = progress >= args.whole_from or rng.random() < 0.1
-        frames = int(rng.choice((3, 4, 5, 6, 8), p=(0.2, 0.4, 0.15, 0.1, 0.15))) if is_joint else 1
-        parts = data.pictures(80 if is_joint else 112, is_whole) + [data.clips(4 if is_joint else 16, frames, is_whole)]
-        loss, groups = torch.zeros(()), []
-        shares = [len(part.items) / sum(len(each.items) for each in parts) for part in parts]
-        for part, share in zip(parts, shares):
-            features = look(model, part)
-            if part.states is None:
-                tower, right = heads.tower_loss(features[-1], patch_targets(part.items, part.owners), picture_targets(part.items))
-                near = heads.near_loss(features[-1], *near_targets(part.items, part.owners, part.kept))
-                tower = tower + near * 0.5
-                note(near=near)
-                note(tower=tower, **right)
-            else:
-                scenes = [clip.scene for clip in part.items for _ in range(frames)]
-                tower, _ = heads.tower_loss(features[-1], patch_targets(scenes, part.owners, with_size=False), {})
-            loss = loss + tower * share * (args.tower_weight if is_joint else 1.0)
-            if is_joint:
-                # Rows of text cost more than pictures, so not every picture has one; clips are few, and have two.
-                asked = [i for i in range(len(part.items)) if part.states is not None or rng.random() < args.asked] or [0]
-                chosen = [(at, part.items[i]) for at, i in enumerate(asked) for _ in range(1 if part.states is None else 2)]
-                rows = [Row(at, *encode(tokenizer, part.frames, media_tokens, random_turns(rng, item))) for at, item in chosen]
-                shown = [each.unflatten(0, (-1, part.frames))[asked].flatten(0, 1) for each in features]
-                if progress < args.tower_apart:
-                    # What a text model wants that knows nothing yet would undo what the tower knows.
-                    shown = [each.detach() for each in shown]
-                groups.append(Group(shown, part.frames, rows))
-        if is_joint:
-            text = text_pass(model, groups, [0.4, 0.4, 0.4] if len(groups) == 3 else [0.8, 0.4])
-            loss = loss + text.loss + text.balance * 0.005
-            note(text=text.losses[0], text_of_many=text.losses[-2], clip_text=text.losses[-1])
-            for number, (media, which) in text.halfway.items():
-                state_loss = heads.state_loss(media, parts[number].states[which])
-                loss = loss + state_loss * 0.3
-                note(state=state_loss)
-        muon.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(both.parameters(), 2.0)
-        muon.step(rate_scale(progress))
-        step += 1
-        if step % 10 == 0:
-            entry = {"cpu": round((time.process_time() - cpu) / 10, 3), "step": step, "minutes": round((time.time() - began) / 60, 2), "seconds_per_step": round((time.time() - since) / 10, 3)}
-            entry |= {name: round(float(np.nanmean(values)), 4) for name, values in sums.items()}
-            curve.append(entry)
-            print(json.dumps(entry), flush=True)
-            sums.clear()
-            data.refresh()
-            # On a busy machine a second thread is mostly waited for.
-            torch.set_num_threads(2 if os.getloadavg()[0] < 4 else 1)
-            since, cpu = time.time(), time.process_time()
-        if time.time() - saved > 180:
-            save(checkpoint, both, muon, step, time.time() - began, curve)
-            curve_file.write_text(json.dumps(curve))
-            saved = time.time()
-    save(checkpoint, both, muon, step, time.time() - began, curve)
-    curve_file.write_text(json.dumps(curve))
-    model.save(args.out / "model")
-
-
-def save(path: Path, both, muon: Muon, step: int, seconds: float, curve: list) -> None:
-    part = path.with_suffix(".part")
-    torch.save({"both": both.state_dict(), "muon": muon.state_dict(), "step": step, "seconds": seconds, "curve": curve}, part)
-    part.replace(path)
+    training = Training(args.out, args.pool, args.start)
+    parameters = sum(each.numel() for each in training.model.parameters())
+    print(f"{parameters / 1e6:.2f} M parameters, step {training.step}, {len(training.data.shards)} shards", flush=True)
+    training.run(args.minutes)
 
 
 if __name__ == "__main__":
