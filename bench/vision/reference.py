@@ -1,6 +1,6 @@
 """Times transformers' mllama on a folder of bench/vision.ts; called by it. Prints one line of JSON, in seconds.
 
-    reference.py FOLDER TOKENS THREADS
+    reference.py FOLDER TOKENS THREADS clock|cpu
 """
 
 import json
@@ -14,8 +14,14 @@ from safetensors.torch import load_file
 from transformers import MllamaConfig, MllamaForConditionalGeneration
 
 folder, tokens, threads = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+
+
+def now() -> float:
+    return time.process_time() / threads if sys.argv[4] == "cpu" else time.perf_counter()
+
+
 torch.set_num_threads(threads)
-ROUNDS = 3
+ROUNDS = 2
 config = MllamaConfig(**json.loads((folder / "config.json").read_text()))
 with torch.device("meta"):
     model = MllamaForConditionalGeneration._from_config(config, attn_implementation="sdpa").eval()
@@ -41,22 +47,16 @@ ids = torch.cat([torch.tensor([config.image_token_index]), torch.arange(300, 300
 cross = [model.model.language_model.layers[layer] for layer in config.text_config.cross_attention_layers]
 spent = [0.0]
 for layer in cross:
-    layer.register_forward_pre_hook(lambda *_: spent.__setitem__(0, spent[0] - time.perf_counter()))
-    layer.register_forward_hook(lambda *_: spent.__setitem__(0, spent[0] + time.perf_counter()))
-
-
-def timed(run) -> float:
-    begun = time.perf_counter()
-    run()
-    return time.perf_counter() - begun
+    layer.register_forward_pre_hook(lambda *_: spent.__setitem__(0, spent[0] - now()))
+    layer.register_forward_hook(lambda *_: spent.__setitem__(0, spent[0] + now()))
 
 
 with torch.inference_mode():
     towers, layers = [], []
     for _ in range(ROUNDS):
-        begun = time.perf_counter()
+        begun = now()
         features = model.model.vision_model(**given).last_hidden_state
-        towers.append(time.perf_counter() - begun)
+        towers.append(now() - begun)
         states = model.model.multi_modal_projector(features).reshape(-1, features.shape[-2], config.text_config.hidden_size)
         mask = torch.ones(1, tokens, 1, tiles, dtype=torch.long)
         spent[0] = 0.0
