@@ -6,6 +6,7 @@ import { LutraError, toErrorData } from '../../contract/errors.ts';
 import type { ErrorData } from '../../contract/errors.ts';
 import { sceneFrame } from '../../contract/sampling.ts';
 import { clipFacts, clipFrames, frameSize } from '../media/clip.ts';
+import { ffmpegHint } from '../media/ffmpeg.ts';
 import type { CaptionWatchers, Watcher } from './watchers.ts';
 
 /** A clip that is open for a while. */
@@ -189,13 +190,16 @@ export class ClipDesk {
   }
 }
 
-/** What a page cannot decode, through ffmpeg; without it, the page's own words say more than that it is missing. */
+/** What a page cannot decode, through ffmpeg. Where that fails, too, the page's words are told: they name the codec. */
 async function insteadOf(refusal: LutraError, { path }: ClipFile, signal: AbortSignal): Promise<ClipReader> {
   return openWithFfmpeg(path, signal).catch((thrown: unknown) => {
+    signal.throwIfAborted();
     const { code, hint } = toErrorData(thrown);
-    if (code !== 'not-supported') throw thrown;
-    const hints = [refusal.hint, hint].filter((part) => part !== undefined);
-    throw new LutraError({ ...refusal.toData(), hint: hints.join(' '), subject: path }, { cause: thrown });
+    // A window that was closed, or that took too long, has not judged the file: it names none.
+    if (refusal.subject === undefined && code !== 'not-supported') throw thrown;
+    const hints = [refusal.hint, hint === ffmpegHint ? hint : undefined].filter((part) => part !== undefined);
+    const told = hints.length === 0 ? {} : { hint: hints.join(' ') };
+    throw new LutraError({ ...refusal.toData(), ...told, subject: path }, { cause: thrown });
   });
 }
 

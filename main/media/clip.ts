@@ -23,6 +23,7 @@ const probeSchema = z.object({
   streams: z.array(
     z.object({
       codec_name: z.string().default('unknown'),
+      codec_tag_string: z.string().default(''),
       width: z.number().int().default(0),
       height: z.number().int().default(0),
       sample_aspect_ratio: z.string().optional(),
@@ -46,7 +47,7 @@ export async function clipFacts(path: string, { signal, ffprobe }: ClipOptions =
   const name = basename(path);
   await requireReadable(path);
   const entries =
-    'stream=codec_name,width,height,sample_aspect_ratio,duration:stream_tags=rotate:stream_side_data=rotation:format=duration';
+    'stream=codec_name,codec_tag_string,width,height,sample_aspect_ratio,duration:stream_tags=rotate:stream_side_data=rotation:format=duration';
   const args = [...limits, '-select_streams', 'v:0', '-show_entries', entries, '-of', 'json', fileAddress(path)];
   const said = await runFfprobe(args, {
     mostBytes: mostProbeBytes,
@@ -59,6 +60,9 @@ export async function clipFacts(path: string, { signal, ffprobe }: ClipOptions =
   const { streams, format } = probeSchema.parse(JSON.parse(said.toString() || '{"streams":[]}'));
   const [stream] = streams;
   if (stream === undefined || stream.width === 0 || stream.height === 0) throw bad(path, 'holds no moving picture');
+  // What ffmpeg has no name for is told by the file's own four letters.
+  if (/^(none|unknown)$/.test(stream.codec_name))
+    throw undecodable(path, stream.codec_tag_string || 'something unknown');
   const seconds = Number(stream.duration ?? format.duration ?? Number.NaN);
   const known = Number.isFinite(seconds) && seconds > 0 ? seconds : Number(format.duration ?? Number.NaN);
   if (!(known > 0)) throw bad(path, 'has no length: there is nothing in it to look at');
@@ -195,6 +199,15 @@ function bad(path: string, what: string, hint = 'Get the clip again, or remove i
   return new LutraError({ code: 'bad-file', message: `"${basename(path)}" ${what}.`, hint, subject: path });
 }
 
+function undecodable(path: string, codec: string): LutraError {
+  return new LutraError({
+    code: 'not-supported',
+    message: `"${basename(path)}" is encoded with ${codec}, which this machine cannot decode.`,
+    hint: 'Convert it to H.264 in an MP4 file.',
+    subject: path,
+  });
+}
+
 function explained(path: string, thrown: unknown): unknown {
   const { code, message } = toErrorData(thrown);
   if (code === 'not-supported') {
@@ -207,14 +220,7 @@ function explained(path: string, thrown: unknown): unknown {
   }
   if (code !== 'bad-file') return thrown;
   const codec = /Decoder \(codec (\w+)\) not found/.exec(message)?.[1];
-  if (codec !== undefined) {
-    return new LutraError({
-      code: 'not-supported',
-      message: `"${basename(path)}" is encoded with ${codec}, which this machine cannot decode.`,
-      hint: 'Convert it to H.264 in an MP4 file.',
-      subject: path,
-    });
-  }
+  if (codec !== undefined) return undecodable(path, codec);
   const line =
     message
       .split('\n')[0]

@@ -33,7 +33,7 @@ export function AddMenu({ isPrimary }: { isPrimary: boolean }): ReactElement {
         align={isPrimary ? 'center' : 'end'}
         trigger={
           <Button variant={isPrimary ? 'primary' : 'secondary'} icon={<Plus />}>
-            {t('add.button')}
+            {t(isPrimary ? 'add.buttonFirst' : 'add.button')}
           </Button>
         }
       >

@@ -7,7 +7,7 @@ import type { StudioClient } from '../client/studio.ts';
 import { dismissToast, showError } from '../ui/toast.tsx';
 import { ClipDecoder } from './clips/serve.ts';
 import { keepSelection } from './selection.ts';
-import { followBatch, useCaptions, withItems } from './store.ts';
+import { followBatch, isInTheMaking, useCaptions, withItems } from './store.ts';
 import { removedToast } from './use-actions.ts';
 
 /** Items are asked for in windows of so many. */
@@ -63,6 +63,8 @@ export function CaptionFeed(): null {
           case 'changed':
             return outdateSoon(reloadMs);
           case 'writing':
+            // Told late, of one that is over by now.
+            if (!isInTheMaking(useCaptions.getState(), event.itemId)) return;
             useCaptions.setState(({ writing }) => ({
               writing: new Map(writing).set(event.itemId, { segment: event.segment, text: event.text }),
             }));

@@ -57,7 +57,7 @@ export function Options(): ReactElement {
           onCommit={(value) => updateSettings({ seed: value === null ? null : Math.round(value) })}
         />
       </Field>
-      <div className="col-span-2 flex items-start gap-3 pt-6">
+      <div className="col-span-2 flex items-start gap-3 pt-6 md:col-span-3">
         <Switch
           checked={looksFirst}
           onCheckedChange={(value) => updateDraft({ looksFirst: value })}

@@ -126,6 +126,11 @@ export function chosenIds({ selected, activeId }: CaptionsState): string[] {
   return activeId === null ? [] : [activeId];
 }
 
+/** Whether main may still be writing its caption. */
+export function isInTheMaking({ batch, items }: CaptionsState, itemId: string): boolean {
+  return batch?.itemId === itemId || items.get(itemId)?.state === 'running';
+}
+
 const keptLatest = 6;
 
 /** The state after main told of `changed` items. */

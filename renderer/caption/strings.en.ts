@@ -44,6 +44,7 @@ export const strings = {
   },
   add: {
     button: 'Add',
+    buttonFirst: 'Add pictures or clips',
     files: 'Pictures and clips…',
     folder: 'A folder…',
     browse: 'Browse the disk…',

@@ -44,6 +44,7 @@ export const strings: SameShape<typeof english> = {
   },
   add: {
     button: '添加',
+    buttonFirst: '添加图片或片段',
     files: '图片和视频片段…',
     folder: '文件夹…',
     browse: '浏览磁盘…',

@@ -27,7 +27,7 @@ export const optionId = (itemId: string): string => `caption-${itemId}`;
 export function Tile({ itemId, position, count, isSelected, isActive, view, onPress }: TileProps): ReactElement {
   const item = useCaptions(({ items }) => items.get(itemId)) ?? null;
   const writing = useCaptions((state) => state.writing.get(itemId)?.text);
-  const text = item === null ? '' : (writing ?? item.text);
+  const text = item === null ? '' : item.state === 'running' ? (writing ?? item.text) : item.text;
   return (
     // The list itself has the focus and the keys.
     // oxlint-disable-next-line jsx-a11y/click-events-have-key-events, jsx-a11y/interactive-supports-focus
