@@ -160,7 +160,12 @@ __global__ void __launch_bounds__(FewShape<token_tiles>::threads) few_tokens(Few
   if constexpr (tables == Tables::pairs) spread_tables<bits, tables>(table, a.weight.tables, 0, 1, a.weight.row_blocks);
   await_earlier_kernels();
   const int input_stride = blocks * block_side * 2 + 16;  // rows begin in different banks
-  stage_inputs<type>(a.in, a.weight.columns, first_token, tokens, first_block, blocks, inputs, input_stride, scratch);
+  // The weight need not wait for all inputs: they come in chunks of steps.
+  const int chunk_steps =
+      (share.steps_of_group + input_chunks * Shape::ahead - 1) / (input_chunks * Shape::ahead) * Shape::ahead;
+  const bool is_coming = stage_inputs<type>(a.in, a.weight.columns, first_token, tokens, first_block, blocks,
+                                            chunk_steps * column_warps, inputs, input_stride, scratch);
+  int chunks_here = is_coming ? 0 : input_chunks;
   __syncthreads();
 
   for (int step = first_step; step < last_step;) {
@@ -172,6 +177,11 @@ __global__ void __launch_bounds__(FewShape<token_tiles>::threads) few_tokens(Few
     const unsigned char* const warp_table = table + (tables == Tables::rows ? warp_row * table_bytes<bits, tables> : 0);
     float sums[block_tiles][token_tiles][4] = {};
     for (Cursor now = run; now.step < now.end;) {
+      if (chunks_here < input_chunks && now.step + Shape::ahead > chunks_here * chunk_steps) {
+        chunks_here = min(input_chunks, (now.step + Shape::ahead - 1) / chunk_steps + 1);
+        await_all_but(input_chunks - chunks_here);
+        __syncthreads();
+      }
 #pragma unroll
       for (int j = 0; j < Shape::ahead; ++j) {
         if (is_here(now)) {
@@ -278,6 +288,7 @@ __global__ void __launch_bounds__(FewShape<token_tiles>::threads) few_tokens(Few
       finish(a.out, first_token + token, (run.group * row_warps + row_warp) * block_side + row, upper, lower);
     }
   }
+  await_copies<0>();
 }
 
 }  // namespace lutra::cuda::product

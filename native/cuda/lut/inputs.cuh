@@ -49,23 +49,32 @@ __device__ inline float inverse_rms(const Inputs& in, int columns, int token, Sc
   return inverse_root(total / static_cast<float>(columns) + in.norm_eps);
 }
 
+/// Pieces of the columns whose inputs are waited for one after the other.
+constexpr int input_chunks = 4;
+
 /// Inputs of `tokens` tokens from `first_token` on, columns of `blocks` blocks from `first_block` on, to shared memory:
-/// (tokens, stride bytes). Waits for them, but not for the other threads.
+/// (tokens, stride bytes). True where they are on their way as `input_chunks` groups of copies, of `chunk_blocks`
+/// blocks each; false where this thread has stored its own already.
 template <Scalar type>
-__device__ inline void stage_inputs(const Inputs& in, int columns, int first_token, int tokens, int first_block,
-                                    int blocks, unsigned char* target, int stride, float* scratch) {
-  const int pieces = blocks * (block_side / 8);
+__device__ inline bool stage_inputs(const Inputs& in, int columns, int first_token, int tokens, int first_block,
+                                    int blocks, int chunk_blocks, unsigned char* target, int stride, float* scratch) {
+  constexpr int block_pieces = block_side / 8;
+  const int pieces = blocks * block_pieces;
   if (!in.is_f32 && in.norm == nullptr) {
-    for (int item = static_cast<int>(threadIdx.x); item < tokens * pieces; item += static_cast<int>(blockDim.x)) {
-      const int token = item / pieces;
-      const int column = first_block * block_side + item % pieces * 8;
-      const bool is_there = column < columns;
-      const auto* source = static_cast<const std::uint16_t*>(in.x) + (first_token + token) * in.stride;
-      copy_later(target + token * stride + item % pieces * 16, source + (is_there ? column : 0), is_there);
+    for (int chunk = 0; chunk < input_chunks; ++chunk) {
+      const int begin = min(chunk * chunk_blocks * block_pieces, pieces);
+      const int width = min(pieces - begin, chunk_blocks * block_pieces);
+      for (int item = static_cast<int>(threadIdx.x); item < tokens * width; item += static_cast<int>(blockDim.x)) {
+        const int token = item / width;
+        const int piece = begin + item % width;
+        const int column = first_block * block_side + piece * 8;
+        const bool is_there = column < columns;
+        const auto* source = static_cast<const std::uint16_t*>(in.x) + (first_token + token) * in.stride;
+        copy_later(target + token * stride + piece * 16, source + (is_there ? column : 0), is_there);
+      }
+      close_copies();
     }
-    close_copies();
-    await_copies<0>();
-    return;
+    return true;
   }
   for (int token = 0; token < tokens; ++token) {
     const float factor = in.norm != nullptr ? inverse_rms(in, columns, first_token + token, type, scratch) : 1.0F;
@@ -76,6 +85,7 @@ __device__ inline void stage_inputs(const Inputs& in, int columns, int first_tok
       *reinterpret_cast<uint4*>(target + token * stride + piece * 16) = value;
     }
   }
+  return false;
 }
 
 }  // namespace lutra::cuda::product

@@ -86,8 +86,10 @@ Outputs outputs_of(const MulMat& product) {
 }
 
 Launch launch_of(const DeviceLimits& limits, int blocks, int threads, std::size_t shared_bytes, CUstream_st* stream) {
+  // Code that was compiled for older devices, and runs on this one by way of PTX, does not wait for its predecessor.
+  const bool waits_by_itself = limits.major == 9 && has_hopper_kernels();
   return {dim3(static_cast<unsigned>(blocks)), dim3(static_cast<unsigned>(threads)), shared_bytes, stream,
-          limits.major >= 9};
+          waits_by_itself};
 }
 
 std::size_t prepare_shared(const LutLayout& layout) {

@@ -157,6 +157,20 @@ __device__ inline void await_copies() {
 #endif
 }
 
+/// The same where `open`, at most 3, is known only at run time.
+__device__ inline void await_all_but(int open) {
+  switch (open) {
+    case 0:
+      return await_copies<0>();
+    case 1:
+      return await_copies<1>();
+    case 2:
+      return await_copies<2>();
+    default:
+      return await_copies<3>();
+  }
+}
+
 /// What another block wrote: from the second cache, which all share.
 __device__ inline float load_fresh(const float* address) {
 #ifdef __CUDACC__

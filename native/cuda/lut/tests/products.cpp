@@ -94,27 +94,29 @@ struct Expected {
 };
 
 /// The plain product: (tokens, all rows) of x (tokens, columns).
-Expected plain(const std::vector<lut::LutMatrix>& weights, const std::vector<float>& x, std::int32_t tokens) {
-  Expected expected;
-  std::vector<std::vector<float>> rows;
-  for (const lut::LutMatrix& weight : weights) {
-    for (std::int64_t row = 0; row < weight.rows; ++row)
-      weight.dequantize_row(row, rows.emplace_back(count(weight.columns)));
-  }
+Expected plain(const std::vector<lut::LutMatrix>& weights, const std::vector<float>& x, std::int32_t tokens,
+               core::ThreadPool& threads) {
   const std::size_t columns = count(weights[0].columns);
-  for (std::size_t token = 0; token < count(tokens); ++token) {
-    for (const auto& row : rows) {
-      double sum = 0;
-      double power = 0;
-      for (std::size_t i = 0; i < columns; ++i) {
-        const double term = static_cast<double>(row[i]) * x[token * columns + i];
-        sum += term;
-        power += term * term;
+  const std::size_t of_one = count(weights[0].rows);
+  const std::size_t rows = of_one * weights.size();
+  Expected expected{std::vector<double>(count(tokens) * rows), std::vector<double>(count(tokens) * rows)};
+  threads.for_each(rows, 1, [&](std::size_t begin, std::size_t end) {
+    std::vector<float> weight(columns);
+    for (std::size_t row = begin; row < end; ++row) {
+      weights[row / of_one].dequantize_row(static_cast<std::int64_t>(row % of_one), weight);
+      for (std::size_t token = 0; token < count(tokens); ++token) {
+        double sum = 0;
+        double power = 0;
+        for (std::size_t i = 0; i < columns; ++i) {
+          const double term = static_cast<double>(weight[i]) * x[token * columns + i];
+          sum += term;
+          power += term * term;
+        }
+        expected.y[token * rows + row] = sum;
+        expected.magnitudes[token * rows + row] = std::sqrt(power);
       }
-      expected.y.push_back(sum);
-      expected.magnitudes.push_back(std::sqrt(power));
     }
-  }
+  });
   return expected;
 }
 
@@ -220,7 +222,7 @@ Outcome run(const DeviceLimits& limits, const Product& product, core::ThreadPool
   for (float& value : residual)
     value = product.y_type == Scalar::f32 ? value : widen(narrow(value, product.y_type), product.y_type);
 
-  Expected expected = plain(weights, prepared(product, x, norm), product.tokens);
+  Expected expected = plain(weights, prepared(product, x, norm), product.tokens, threads);
   std::vector<double> y(tokens * rows);
   std::vector<double> magnitudes(tokens * rows);
   for (std::size_t i = 0; i < y.size(); ++i) {
