@@ -78,7 +78,8 @@ export function useCaptionIntake(): CaptionIntake {
 
   const takeGrants = useCallback(
     async (grants: readonly GrantToAdd[]) => {
-      const before = new Set(useCaptions.getState().ids);
+      // Of the whole list: what is shown may be filtered, or not be there yet.
+      const before = new Set((await client.caption.ids({ filter: {} })).ids);
       const sum = { added: 0, present: 0, ignored: 0, problems: [] as ErrorData[] };
       for (let from = 0; from < grants.length; from += perCall) {
         const answer = await client.caption.add({ grants: grants.slice(from, from + perCall) });

@@ -56,7 +56,15 @@ test.each(['mllama-bf16', 'evlm-mixture', 'mplugowl3-gated'])('every stage of %s
   const out = join(folder.path, `${name}.npz`);
   const model = join(golden, name);
   const { code, stdout } = await runLutra([
-    ...['eval', 'vision', '--model', model, '--inputs', join(model, 'inputs.npz'), '--out', out, '--json'],
+    'eval',
+    'vision',
+    '--model',
+    model,
+    '--inputs',
+    join(model, 'inputs.npz'),
+    '--out',
+    out,
+    '--json',
   ]);
   expect(code).toBe(0);
   const { stages } = JSON.parse(stdout) as { stages: string[] };
@@ -70,13 +78,19 @@ test('a picture file becomes the processor’s pixels', async () => {
   const out = join(folder.path, 'picture.npz');
   const image = join(golden, 'pictures/scene.png');
   const { code } = await runLutra([
-    ...['eval', 'vision', '--model', join(golden, 'mllama-f32'), '--image', image, '--out', out],
+    'eval',
+    'vision',
+    '--model',
+    join(golden, 'mllama-f32'),
+    '--image',
+    image,
+    '--out',
+    out,
   ]);
   expect(code).toBe(0);
   const [actual, expected] = await Promise.all([readNpz(out), readNpz(join(golden, 'pictures/mllama.npz'))]);
   expect([...actual.keys()].toSorted()).toEqual(['aspect_ratio_ids', 'aspect_ratio_mask', 'pixel_values']);
-  for (const [name, values] of actual)
-    expect(worst(values, expected.get(`97x61/${name}`)) || 0, name).toBeLessThan(1e-5);
+  for (const [name, values] of actual) expect(worst(values, expected.get(`97x61/${name}`)) || 0).toBeLessThan(1e-5);
 });
 
 test('what is missing is named', async () => {
