@@ -158,6 +158,11 @@ __global__ void __launch_bounds__(FewShape<token_tiles>::threads) few_tokens(Few
   for (int j = 0; j < Shape::ahead; ++j) fetch(ahead, j);
   let_next_begin();
   if constexpr (tables == Tables::pairs) spread_tables<bits, tables>(table, a.weight.tables, 0, 1, a.weight.row_blocks);
+  if (a.in.norm != nullptr) {
+    constexpr int line = 128 / sizeof(float);
+    for (int column = static_cast<int>(threadIdx.x) * line; column < a.weight.columns; column += Shape::threads * line)
+      prefetch(a.in.norm + column);
+  }
   await_earlier_kernels();
   const int input_stride = blocks * block_side * 2 + 16;  // rows begin in different banks
   // The weight need not wait for all inputs: they come in chunks of steps.

@@ -4,10 +4,9 @@
 
 namespace lutra::cuda::product {
 
-/// Eight inputs from `column` on as pairs of `type`; beyond the columns zeros.
+/// Eight inputs from `column` on, widened.
 template <Scalar type>
-__device__ inline uint4 load_inputs(const Inputs& in, int token, int column, float factor) {
-  float values[8];
+__device__ inline void load_wide(float (&values)[8], const Inputs& in, int token, int column) {
   const std::int64_t at = token * in.stride + column;
   if (in.is_f32) {
     const auto* source = reinterpret_cast<const float4*>(static_cast<const float*>(in.x) + at);
@@ -25,6 +24,13 @@ __device__ inline uint4 load_inputs(const Inputs& in, int token, int column, flo
       values[2 * i + 1] = widen<type>(static_cast<std::uint16_t>(words[i] >> 16));
     }
   }
+}
+
+/// Eight inputs from `column` on as pairs of `type`, normed.
+template <Scalar type>
+__device__ inline uint4 load_inputs(const Inputs& in, int token, int column, float factor) {
+  float values[8];
+  load_wide<type>(values, in, token, column);
   if (in.norm != nullptr) {
 #pragma unroll
     for (int i = 0; i < 8; ++i) values[i] = values[i] * factor * in.norm[column + i];
@@ -34,11 +40,14 @@ __device__ inline uint4 load_inputs(const Inputs& in, int token, int column, flo
 }
 
 /// 1 / rms of a token's inputs, in every thread of the block. `scratch` has a word for each warp.
-__device__ inline float inverse_rms(const Inputs& in, int columns, int token, Scalar type, float* scratch) {
+template <Scalar type>
+__device__ inline float inverse_rms(const Inputs& in, int columns, int token, float* scratch) {
   float sum = 0;
-  for (int column = static_cast<int>(threadIdx.x); column < columns; column += static_cast<int>(blockDim.x)) {
-    const float value = load_output(in.x, token * in.stride + column, in.is_f32 ? Scalar::f32 : type);
-    sum += value * value;
+  for (int column = static_cast<int>(threadIdx.x) * 8; column < columns; column += static_cast<int>(blockDim.x) * 8) {
+    float values[8];
+    load_wide<type>(values, in, token, column);
+#pragma unroll
+    for (int i = 0; i < 8; ++i) sum = fmaf(values[i], values[i], sum);
   }
   sum = warp_sum(sum);
   if (threadIdx.x % 32 == 0) scratch[threadIdx.x / 32] = sum;
@@ -77,7 +86,7 @@ __device__ inline bool stage_inputs(const Inputs& in, int columns, int first_tok
     return true;
   }
   for (int token = 0; token < tokens; ++token) {
-    const float factor = in.norm != nullptr ? inverse_rms(in, columns, first_token + token, type, scratch) : 1.0F;
+    const float factor = in.norm != nullptr ? inverse_rms<type>(in, columns, first_token + token, scratch) : 1.0F;
     for (int piece = static_cast<int>(threadIdx.x); piece < pieces; piece += static_cast<int>(blockDim.x)) {
       const int column = first_block * block_side + piece * 8;
       uint4 value = {0, 0, 0, 0};

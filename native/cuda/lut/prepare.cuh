@@ -23,7 +23,7 @@ __global__ void __launch_bounds__(prepare_threads) prepare(PrepareArguments a) {
   const auto own = static_cast<int>(threadIdx.x);
   let_next_begin();
   await_earlier_kernels();
-  const float factor = a.in.norm != nullptr ? inverse_rms(a.in, a.columns, token, type, scratch) : 1.0F;
+  const float factor = a.in.norm != nullptr ? inverse_rms<type>(a.in, a.columns, token, scratch) : 1.0F;
   std::uint16_t* const target = a.target + std::int64_t{token} * a.columns;
   if (a.hadamard_size == 0) {
     for (int column = own * 8; column < a.columns; column += prepare_threads * 8)

@@ -120,6 +120,15 @@ __device__ inline uint4 load_stream(const uint4* address) {
 #endif
 }
 
+/// Brings a line of 128 bytes nearer.
+__device__ inline void prefetch(const void* address) {
+#ifdef __CUDACC__
+  asm volatile("prefetch.global.L1 [%0];" ::"l"(address));
+#else
+  static_cast<void>(address);
+#endif
+}
+
 /// Bytes a, b, a', b' of two words: `upper` takes the upper halves.
 __device__ inline std::uint32_t join_halves(std::uint32_t a, std::uint32_t b, bool upper) {
 #ifdef __CUDACC__
