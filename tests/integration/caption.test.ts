@@ -84,6 +84,7 @@ describe('models', () => {
   test.each([
     ['evlm-dense', 'evlm', true],
     ['mllama-f32', 'mllama', false],
+    ['mplugowl3-joint', 'mplugowl3', true],
   ])('%s is ready, says what it can look at, and captions', async (name, family, severalAtOnce) => {
     const model = await addModel(open, join(golden, name, 'model.safetensors'));
     const known = (await open.client.models.list({})).find(({ id }) => id === model);

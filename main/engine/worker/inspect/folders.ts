@@ -126,7 +126,7 @@ async function licenseOf(folder: string): Promise<string | null> {
 function capabilitiesOf(config: Json): Capability[] {
   const type = text(config['model_type']) ?? '';
   const architectures = Array.isArray(config['architectures']) ? config['architectures'].join(' ') : '';
-  if (/^(mllama|evlm|mplugowl3)$/.test(type) || config['vision_config'] !== undefined) return ['caption'];
+  if (visionTypes.has(type) || config['vision_config'] !== undefined) return ['caption'];
   if (/ForCausalLM|LMHeadModel/.test(architectures)) return ['chat'];
   if (/^(bert|xlm-roberta|nomic_bert)/.test(type) || /Embedding|BertModel/.test(architectures)) return ['embedding'];
   return [];
@@ -134,7 +134,7 @@ function capabilitiesOf(config: Json): Capability[] {
 
 const notYet = {
   chat: 'Among safetensors models Lutra runs Llama, Mistral, Qwen2 and Qwen3; others work as GGUF.',
-  caption: 'Lutra captions with EVLM and Llama 3.2 Vision (mllama).',
+  caption: 'Lutra captions with EVLM, Llama 3.2 Vision (mllama) and mPLUG-Owl3.',
   audio: 'Audio comes with a later version.',
   embedding: 'Lutra has no use for embedding models yet.',
 };
@@ -151,7 +151,7 @@ function notYetProblem(name: string, capability: Capability | undefined): Inspec
 const runnableTypes: ReadonlySet<string> = new Set(['llama', 'mistral', 'qwen2', 'qwen3']);
 
 /** `model_type`s that native/src/vision runs. */
-const visionTypes: ReadonlySet<string> = new Set(['evlm', 'mllama']);
+const visionTypes: ReadonlySet<string> = new Set(['evlm', 'mllama', 'mplugowl3']);
 
 /** Quantizations that stay as they are in memory; null is none at all. */
 const runnableMethods: ReadonlySet<string | null> = new Set([null, 'bitsandbytes', 'lut', 'flute', 'higgs']);
