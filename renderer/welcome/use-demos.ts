@@ -5,6 +5,7 @@ import { audioSettingsSchema } from '../../contract/audio.ts';
 import { captionSettingsSchema } from '../../contract/caption-settings.ts';
 import type { Grant } from '../../contract/files.ts';
 import type { Capability, Model } from '../../contract/models.ts';
+import { useCaptions } from '../caption/store.ts';
 import { useStudio } from '../client/context.tsx';
 import { useNavigation } from '../client/navigation.ts';
 import { useModels } from '../client/stores.ts';
@@ -58,6 +59,7 @@ export function useCaptionSamples(): (model: Model, samples: readonly Grant[]) =
     const itemIds = items.filter(({ name, folder }) => folder === '' && names.has(name)).map(({ id }) => id);
     go({ panel: 'caption' });
     const settings = captionSettingsSchema.parse({ preset: 'short' });
+    useCaptions.setState({ isFollowing: true });
     await client.caption.start({ modelId: model.id, settings, itemIds, which: 'missing', previewFirst: 0 });
   };
 }
