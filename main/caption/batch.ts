@@ -142,8 +142,12 @@ class BatchRun {
     list.tellItems([row.id]);
     this.show('captioning', row);
     this.#context.progress({ note: row.name });
+    let isLoading = false;
     try {
       for await (const event of prepared.caption(row, signal)) {
+        // What comes after loading says that it is over.
+        if (isLoading && event.type !== 'loading') this.show('captioning', row);
+        isLoading = event.type === 'loading';
         if (event.type === 'loading') this.show('loading', row, event.fraction);
         else if (event.type === 'facts') list.rows.setFacts(row.id, event.facts);
         else if (event.type === 'writing') {
