@@ -167,17 +167,21 @@ def sample() -> list[dict]:
             *rng.sample(talk_lines(), 6), *dialogue_lines(6)[:3], *free_lines(7)]
 
 
+def write_sample(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in sample()), encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=ROOT / "models/lutra-guide")
     parser.add_argument("--out", type=Path, help="a .json for the figures; wrong answers go beside it as .wrong.jsonl")
     parser.add_argument("--sample", type=Path, help="write the fast subset here, and nothing else")
     parser.add_argument("--threads", default="1")
+    parser.add_argument("--greedy-only", action="store_true", help="half the time: not as the app samples")
     arguments = parser.parse_args()
     if arguments.sample:
-        arguments.sample.parent.mkdir(parents=True, exist_ok=True)
-        lines = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in sample())
-        arguments.sample.write_text(lines, encoding="utf-8")
+        write_sample(arguments.sample)
         return
     greedy = [*guide_lines(False), *guide_lines(True), *talk_lines(), *sum_lines(), *dialogue_lines(), *free_lines()]
     free = free_lines()
@@ -186,12 +190,13 @@ def main() -> None:
         threads = ("--threads", arguments.threads)
         rows = ask(arguments.model, greedy, folder, "--max-tokens", "256", *threads)
         app = ("--temperature", "0.7", "--repeat-penalty", "1.1", "--seed", "20", "--max-tokens", "256", *threads)
-        sampled = ask(arguments.model, [*guide_lines(False), *sum_lines(), *free], folder, *app)
+        asked = [] if arguments.greedy_only else [*guide_lines(False), *sum_lines(), *free]
+        sampled = ask(arguments.model, asked, folder, *app) if asked else []
     figures = {kind: share([row for row in rows if row["kind"] == kind])
                for kind in ("guide", "chinese", "talk", "beyond", "sums", "dialogues", "free")}
     for how in ("frame", "wording", "both"):
         figures[f"guide, new {how}"] = share([r for r in rows if r["kind"] == "guide" and r["how"] == how])
-    for kind in ("guide", "sums", "free"):
+    for kind in ("guide", "sums", "free") if sampled else ():
         figures[f"{kind}, as the app samples"] = share([row for row in sampled if row["kind"] == kind])
     for name, figure in figures.items():
         print(f"{name:28s} {figure['right']:4d} of {figure['of']:4d}  {figure['percent']:5.1f} %")

@@ -74,7 +74,7 @@ class Guide:
 
     def aside(self, rng: random.Random) -> Turn:
         """A turn that stands for itself: a sum, a story, small talk, or something beyond the guide."""
-        make = rng.choices([sums.sample, stories.sample, talk.sample, talk.beyond], [72, 4, 12, 12])[0]
+        make = rng.choices([sums.sample, stories.sample, talk.sample, talk.beyond], [76, 4, 10, 10])[0]
         asked, answer = make(rng)
         if make is not sums.sample and asked.isascii():
             asked = roughen(asked, rng) if make is talk.beyond else (asked.lower() if rng.random() < 0.2 else asked)

@@ -310,7 +310,7 @@ def main() -> None:
     questions, lower = Questions(batches, config["batch_questions"]), lower_part(model)
     start, end = time.time(), end_time(arguments.until)
     whole = before + end - start
-    smoothed, last_save, last_measure = None, start, start - 1e9
+    smoothed, last_save, last_measure = None, start, start
     while (progress := (before + time.time() - start) / whole) < 1:
         if len(model.model.layers) < config["layers"] and progress >= config["grow_at"]:
             grown, names = grow(model, config, vocabulary, batches.mark)
@@ -325,22 +325,26 @@ def main() -> None:
         rate = config["learning_rate"] * min(1, (step + 1) / config["warmup_steps"]) * (1 + math.cos(math.pi * progress)) / 2
         for group in optimizer.param_groups:
             group["lr"] = rate
-        batch = batches.next()
-        loss, choice = losses(model, chooser, batch)
         optimizer.zero_grad()
-        (loss + config["choice_weight"] * choice).backward()
-        alone = question_loss(lower, chooser, questions.next())
+        # Saying an answer costs five times as much as choosing one, and is learned sooner.
+        if step % config["answers_every"] == 0:
+            batch = batches.next()
+            loss, choice = losses(model, chooser, batch)
+            (loss + config["choice_weight"] * choice).backward()
+            seen += batch[0].numel()
+        asked = questions.next()
+        alone = question_loss(lower, chooser, asked)
         alone.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), config["clip_norm"])
         optimizer.step()
-        step, seen = step + 1, seen + batch[0].numel()
+        step, seen = step + 1, seen + asked[0].numel()
         new = torch.tensor([loss.item(), alone.item()])
         smoothed = new if smoothed is None else torch.lerp(smoothed, new, 0.03)
         now = time.time()
-        if now - last_measure > 180 or step % 25 == 0:
+        if now - last_measure > config["measure_seconds"] or step % 25 == 0:
             entry = {"step": step, "seconds": round(before + now - start), "tokens": seen, "layers": len(model.model.layers),
                      "rate": round(rate, 6), "loss": round(smoothed[0].item(), 4), "choice": round(smoothed[1].item(), 4)}
-            if now - last_measure > 180:
+            if now - last_measure > config["measure_seconds"]:
                 entry |= measure(model, batches, held)
                 last_measure = now
             curve.append(entry)
