@@ -15,8 +15,8 @@ struct ShortSight {
   std::int64_t keys = 0;
 };
 
-/// softmax(q k^T / sqrt(head_dim)) v without a mask, in f32, as one node; grouped heads. A block of queries at a time,
-/// so that its scores stay in the cache.
+/// softmax(q k^T / sqrt(head_dim)) v without a mask, in f32, as one node; grouped heads. Some queries and keys at a
+/// time, so that what lies between stays in the cache.
 class Attend {
  public:
   explicit Attend(const TileKernels& kernels = best_tile_kernels()) : kernels_(&kernels) {}
@@ -31,8 +31,20 @@ class Attend {
   void run(ggml_tensor* dst, int ith, int nth) const noexcept;
 
  private:
-  /// Takes away what a block of queries does not see of its scores (n_keys, frames); returns how many keys are left.
-  std::int64_t hide(float* scores, std::int64_t start, std::int64_t n_keys) const;
+  /// A head's keys and values, laid out for the kernels.
+  struct Head {
+    std::int64_t head;
+    std::int64_t batch;
+    std::int64_t n_keys;
+    const float* keys;    ///< (key blocks, dim, rows)
+    const float* values;  ///< (value blocks, n_keys, rows)
+  };
+
+  void attend_group(ggml_tensor* dst, const Head& head, std::int64_t first_tile, std::int64_t tiles) const;
+  /// Keys that a tile of queries may see.
+  [[nodiscard]] std::int64_t keys_of(std::int64_t query, std::int64_t n_keys) const;
+  /// Takes away what single queries of a tile do not see of scores (count, frames) from key `start` on.
+  void hide(float* scores, std::int64_t query, std::int64_t start, std::int64_t count) const;
 
   const TileKernels* kernels_;
   std::optional<ShortSight> short_sight_;

@@ -63,21 +63,29 @@ void snake(const float* __restrict x, float alpha, float inverse_beta, float* __
   for (std::int64_t i = 0; i < count; ++i) y[i] = x[i] + sine_squared(x[i] * alpha) * inverse_beta;
 }
 
-void softmax(float* __restrict x, std::int64_t n, float* __restrict sums) {
+void soften(float* __restrict x, std::int64_t n, float* __restrict most, float* __restrict sums,
+            float* __restrict shrink) {
   constexpr int frames = tile_vectors * lanes;
-  float most[frames];
-  for (int f = 0; f < frames; ++f) most[f] = x[f];
-  for (std::int64_t k = 1; k < n; ++k) {
-    const float* row = x + k * frames;
-    for (int f = 0; f < frames; ++f) most[f] = most[f] < row[f] ? row[f] : most[f];
+  Simd::Floats top[tile_vectors];
+  for (int v = 0; v < tile_vectors; ++v) top[v] = Simd::load(most + v * lanes);
+  for (std::int64_t k = 0; k < n; ++k) {
+    for (int v = 0; v < tile_vectors; ++v) top[v] = Simd::maximum(top[v], Simd::load(x + k * frames + v * lanes));
   }
-  for (int f = 0; f < frames; ++f) sums[f] = 0;
+  float tops[frames];
+  for (int v = 0; v < tile_vectors; ++v) Simd::store(tops + v * lanes, top[v]);
+  for (int f = 0; f < frames; ++f) shrink[f] = simd::exp_below_zero(most[f] - tops[f]);
+  Simd::Floats sum[tile_vectors];
+  for (auto& part : sum) part = Simd::floats(0);
   for (std::int64_t k = 0; k < n; ++k) {
     float* row = x + k * frames;
-    for (int f = 0; f < frames; ++f) {
-      row[f] = simd::exp_below_zero(row[f] - most[f]);
-      sums[f] += row[f];
-    }
+    for (int f = 0; f < frames; ++f) row[f] = simd::exp_below_zero(row[f] - tops[f]);
+    for (int v = 0; v < tile_vectors; ++v) sum[v] = Simd::add(sum[v], Simd::load(row + v * lanes));
+  }
+  float added[frames];
+  for (int v = 0; v < tile_vectors; ++v) Simd::store(added + v * lanes, sum[v]);
+  for (int f = 0; f < frames; ++f) {
+    most[f] = tops[f];
+    sums[f] = sums[f] * shrink[f] + added[f];
   }
 }
 
@@ -130,7 +138,7 @@ void activate(Activation activation, float* __restrict x, std::int64_t count) {
   }
 }
 
-constexpr TileKernels these_kernels = {Simd::name, tile_rows, tile_vectors * lanes, multiply, snake, softmax, activate};
+constexpr TileKernels these_kernels = {Simd::name, tile_rows, tile_vectors * lanes, multiply, snake, soften, activate};
 
 }  // namespace
 }  // namespace lutra::dense

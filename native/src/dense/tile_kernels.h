@@ -30,9 +30,11 @@ struct TileKernels {
   void (*multiply)(const Tile& tile);
   /// y = x + sin(alpha x)^2 * inverse_beta
   void (*snake)(const float* x, float alpha, float inverse_beta, float* y, std::int64_t count);
-  /// Softmax down the columns of x (n, frames), in place but not yet divided by the sums (frames).
-  void (*softmax)(float* x, std::int64_t n, float* sums);
-  /// x = activation(x), to 3e-7.
+  /// Softmax down the columns of x (n, frames), in place but not yet divided, as a part of longer columns (Milakov and
+  /// Gimelshein 2018): `most` and `sums` (frames) are those so far, and then with x; what was added up with the weights
+  /// so far is to be multiplied by `shrink` (frames).
+  void (*soften)(float* x, std::int64_t n, float* most, float* sums, float* shrink);
+  /// x = activation(x), to 5e-7.
   void (*activate)(Activation activation, float* x, std::int64_t count);
 };
 

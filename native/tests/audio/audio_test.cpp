@@ -266,7 +266,7 @@ void compare_products(const graph::Compute& compute) {
     const dense::Attend attend(*kernels);
     for (const auto& [dim, heads, kv_heads, n, n_keys, batch] :
          {std::tuple{64, 2, 1, 130, 18, 2}, std::tuple{16, 3, 3, 1, 1, 1}, std::tuple{128, 8, 8, 49, 49, 1},
-          std::tuple{20, 4, 2, 100, 7, 1}}) {
+          std::tuple{20, 4, 2, 100, 7, 1}, std::tuple{128, 2, 1, 140, 500, 1}}) {
       const auto q = testing::noise(static_cast<std::size_t>(dim * heads * n * batch), 1);
       const auto k = testing::noise(static_cast<std::size_t>(dim * kv_heads * n_keys * batch), 2);
       const auto v = testing::noise(static_cast<std::size_t>(dim * kv_heads * n_keys * batch), 3);

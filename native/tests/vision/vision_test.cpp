@@ -7,9 +7,11 @@
 #include <fstream>
 #include <functional>
 #include <limits>
+#include <optional>
 #include <stdexcept>
 
 #include "core/npy.h"
+#include "dense/attention.h"
 #include "graph/error.h"
 #include "testing.h"
 #include "vision/evaluate.h"
@@ -129,6 +131,43 @@ void compare(const fs::path& folder, const graph::Compute& compute) {
   }
   session.begin(ids, pictures, reading);
   check(greedy(session, ids, wanted.size()) == wanted, name + ": the tokens that follow are the reference's");
+}
+
+/// Attention where the later queries see less, over more keys than are worked on at a time.
+void see_as_far_as_told(const graph::Compute& compute) {
+  constexpr std::int64_t dim = 128;
+  constexpr std::int64_t n = 100;
+  constexpr std::int64_t n_keys = 500;
+  constexpr dense::ShortSight sight{37, 250};
+  const auto attended = [&](std::int64_t keys, const std::optional<dense::ShortSight>& told) {
+    dense::Attend attend;
+    attend.set_short_sight(told);
+    graph::Runner runner(compute);
+    runner.build([&](graph::GraphBuilder& g) {
+      const auto input = [&](const char* name, std::int64_t count) {
+        return g.input(name, GGML_TYPE_F32, {dim, 1, count, 1});
+      };
+      g.output("y", attend(g, input("q", n), input("k", keys), input("v", keys)));
+    });
+    const auto of = [&](std::int64_t count, std::uint32_t seed) {
+      auto values = testing::noise(static_cast<size_t>(dim * n_keys), seed);
+      values.resize(static_cast<size_t>(dim * count));
+      return values;
+    };
+    runner.set("q", of(n, 1));
+    runner.set("k", of(keys, 2));
+    runner.set("v", of(keys, 3));
+    runner.compute();
+    return runner.get("y");
+  };
+  const auto all = attended(n_keys, {});
+  const auto few = attended(sight.keys, {});
+  const auto told = attended(n_keys, sight);
+  constexpr auto split = static_cast<size_t>(dim * sight.first);
+  check(worst_share(std::span(told).first(split), std::span(all).first(split)) < 1e-6 &&
+            worst_share(std::span(told).subspan(split), std::span(few).subspan(split)) < 1e-6 &&
+            worst_share(all, few) > 1e-2,
+        "tokens of padding see what is real, and the others everything");
 }
 
 std::vector<std::int32_t> with_token(std::vector<std::int32_t> ids, size_t place, std::int32_t token) {
@@ -378,10 +417,10 @@ int main(int argc, char** argv) {
     }
   }
   check(compared == 13, "every golden model was compared");
-  for (const char* name :
-       {"evlm-mixture", "evlm-qwen2", "mllama-bf16", "mllama-nf4", "mplugowl3-joint"})
+  for (const char* name : {"evlm-mixture", "evlm-qwen2", "mllama-bf16", "mllama-nf4", "mplugowl3-joint"})
     keep_a_conversation(golden / name, compute);
   for (const char* name : {"evlm-nf4", "mllama-f32", "mplugowl3-gated-nf4"}) compare_fast(golden / name, compute);
+  see_as_far_as_told(compute);
   forget_the_oldest();
   refuse_what_does_not_add_up(golden, compute);
   tap_as_the_model_was_trained(golden, compute);
