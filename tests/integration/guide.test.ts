@@ -19,7 +19,7 @@ interface Row {
 /** A copy of the repository may come without the weights, as it may without any demo. */
 const isHere = existsSync(join(model, 'model.safetensors'));
 /** Right answers when the card was written, by kind. */
-const least = isHere
+const least: Readonly<Record<string, number>> = isHere
   ? (JSON.parse(readFileSync(join(model, 'figures.json'), 'utf8')) as { 'fast subset': Record<string, number> })[
       'fast subset'
     ]
