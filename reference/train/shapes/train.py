@@ -1,7 +1,7 @@
 """Trains lutra-shapes. First the tower alone, asked for what each patch shows; then the text model beside it, at first
-without a say in what the tower learns; then all as one. training.json says everything; its shares are of the time that
-the run is given, so that it ends when it is told to. It goes on from its last checkpoint, or begins with shipped
-weights.
+without a say in what the tower learns; then all as one. training.json says everything; its shares are of the processor
+time that the run is given, so that a busy or halted machine changes nothing but the hour of its end. It goes on from its
+last checkpoint, or begins with shipped weights.
 
     python3 -m venv .venv && .venv/bin/pip install torch==2.13.0 transformers==5.23.0 safetensors tokenizers numpy pillow
     .venv/bin/python reference/train/shapes/pool.py --out POOL                      # 36,000 pictures, 4,500 clips
@@ -13,7 +13,6 @@ weights.
 
 import argparse
 import json
-import os
 import shutil
 import signal
 import sys
@@ -169,14 +168,14 @@ class Training:
         self.step += 1
 
     def run(self, minutes: float) -> None:
-        """Until the minutes are over, those of earlier runs included, or SIGTERM comes."""
+        """Until the minutes of one thread are over, those of earlier runs included, or SIGTERM comes."""
         stops: list[int] = []
         signal.signal(signal.SIGTERM, lambda number, _: stops.append(number))
-        began, saved = time.time() - self.seconds, time.time()
+        began, saved = time.process_time() - self.seconds, time.time()
         since, cpu = time.time(), time.process_time()
         while not stops and self.seconds < minutes * 60:
             self.train_step(self.seconds / (minutes * 60))
-            self.seconds = time.time() - began
+            self.seconds = time.process_time() - began
             if self.step % NOTED_STEPS == 0:
                 # Of the wall and of the processor: on a busy machine they are far apart.
                 entry = {
@@ -188,8 +187,6 @@ class Training:
                 print(json.dumps(entry), flush=True)
                 self.notes.clear()
                 self.data.refresh()
-                # On a busy machine a second thread is mostly waited for.
-                torch.set_num_threads(2 if os.getloadavg()[0] < 4 else 1)
                 since, cpu = time.time(), time.process_time()
             if time.time() - saved > SAVED_SECONDS:
                 self.save()
@@ -201,10 +198,12 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--pool", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, required=True)
+    parser.add_argument("--minutes", type=float, required=True, help="of processor time")
     parser.add_argument("--from", dest="start", type=Path)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
+    # A second thread is mostly waited for.
+    torch.set_num_threads(1)
     training = Training(args.out, args.pool, args.start)
     parameters = sum(each.numel() for each in training.model.parameters())
     print(f"{parameters / 1e6:.2f} M parameters, step {training.step}, {len(training.data.shards)} shards", flush=True)
