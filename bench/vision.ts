@@ -72,7 +72,7 @@ function pictureOf(side: number, seed: number): Picture {
 
 /** Seconds in the tower, and in what comes after it: the projector and every layer's keys and values. */
 async function look(model: VisionModel, key: string, side: number): Promise<{ tower: number; keys: number }> {
-  const picture = pictureOf(side, key.length);
+  const picture = { ...pictureOf(side, key.length), cut: false };
   const begun = now();
   let last = begun;
   await model.see(key, picture, () => {

@@ -54,7 +54,8 @@ async function picturesOf(
   signal: AbortSignal,
 ): Promise<VisionPicture[]> {
   const key = await keyOf(row.path);
-  if (row.kind === 'picture') return [{ key, name: row.name, source: { type: 'file', path: row.path } }];
+  if (row.kind === 'picture')
+    return [{ key, name: row.name, source: { type: 'file', path: row.path }, isFrame: false }];
   const clip = await tools.openClip({ itemId: row.id, path: row.path, name: row.name }, signal);
   // Scenes are found for captions; here an even look will do.
   const plan = sampling.kind === 'scenes' ? ({ kind: 'uniform', frames: mostFrames } as const) : sampling;

@@ -70,6 +70,7 @@ export async function* captionOf(
       key: await keyOf(task.path),
       name: task.name,
       source: { type: 'file', path: task.path } as const,
+      isFrame: false,
     };
     const answer = yield* writer.write([picture], prompt, null, true);
     const { text, hasAvoided } = dressed(answer, settings);
@@ -221,7 +222,7 @@ export function thinned(times: readonly number[], most: number): number[] {
 export function pictureOf(frame: ClipFrame, clipKey: string, name: string): VisionPicture {
   const { seconds, ...rest } = frame;
   const source: PictureSource = { type: 'bytes', ...rest };
-  return { key: `${clipKey}@${seconds.toFixed(3)}`, name, source };
+  return { key: `${clipKey}@${seconds.toFixed(3)}`, name, source, isFrame: true };
 }
 
 /** The same as long as the file is. Fails with `file-access`. */

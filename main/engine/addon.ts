@@ -324,7 +324,17 @@ export interface Picture {
   readonly rgb: Uint8Array;
 }
 
+/** What came of looking at a picture. */
+export interface Looked {
+  readonly cached: boolean;
+  readonly visionTokens: number;
+  readonly rows: number;
+  readonly columns: number;
+}
+
 export interface VisionInfo extends VisionDescription {
+  /** What stands in a text around the pieces of a picture that is cut: nothing is, or words do, or tokens. */
+  readonly pieces: 'none' | 'named' | 'marked';
   readonly kernel: string;
   readonly cacheBytes: number;
   /** Keys and values of the pictures that are known. */
@@ -337,15 +347,17 @@ export interface VisionModel {
   info(): VisionInfo;
   /**
    * Looks at a picture and keeps what cross-attention needs of it under `key`; those not asked for the longest are
-   * forgotten when all take too much memory. `tell` counts blocks of the tower.
+   * forgotten when all take too much memory. `cut`: mPLUG-Owl3 looks at pieces, too: `rows` x `columns`, 0 where there
+   * are none. `tell` counts blocks of the tower.
    */
   see(
     key: string,
-    picture: Picture,
+    picture: Picture & { readonly cut: boolean },
     tell: (done: number, total: number) => void,
-  ): Promise<{ cached: boolean; visionTokens: number }>;
+  ): Promise<Looked>;
   /**
-   * `prompt` holds `imageTokens` copies of `imageTokenId` for each picture; `pictures` are their keys in order.
+   * `prompt` holds `imageTokens` copies of `imageTokenId` for each picture, for each of its pieces and for the whole;
+   * `pictures` are their keys in order.
    * Fails with `not-found` for a key that was never seen or is forgotten.
    */
   generate(

@@ -206,6 +206,8 @@ export const visionPictureSchema = z.object({
   /** For messages to the user. */
   name: z.string(),
   source: pictureSourceSchema,
+  /** One of a clip's: looked at as a whole, where a picture may be looked at in pieces, too. */
+  isFrame: z.boolean(),
 });
 export type VisionPicture = z.infer<typeof visionPictureSchema>;
 

@@ -200,3 +200,44 @@ test('the platform package is the one that node-llama-cpp chooses', () => {
   expect(packageName('metal', 'darwin', 'arm64')).toBe('mac-arm64-metal');
   expect(packageName(false, 'linux', 'arm')).toBe('linux-armv7l');
 });
+
+describe('a picture that mPLUG-Owl3 cuts', () => {
+  test('is seen in pieces and as a whole, each with a place in the text; a frame is not cut', async () => {
+    const seenSchema = z.object({
+      cached: z.boolean(),
+      visionTokens: z.number(),
+      rows: z.number(),
+      columns: z.number(),
+    });
+    const model = resolve(import.meta.dirname, '../golden/vision/mplugowl3-joint');
+    const { pieces, tokens, cut, frame, answered, refused } = await inProcess(
+      `const addon = await loadAddon(folder, false);
+       const model = await addon.loadVisionModel({ folder: ${JSON.stringify(model)}, threads: 1, precision: 'exact',
+         cacheType: 'f16', contextSize: 128, device: 'cpu' }, () => {});
+       const picture = { width: 90, height: 30, rgb: Uint8Array.from({ length: 8100 }, (_, at) => at % 251) };
+       const cut = await model.see('a', { ...picture, cut: true }, () => {});
+       const frame = await model.see('b', { ...picture, cut: false }, () => {});
+       const { pieces, visionTokens, imageTokenId } = model.info();
+       const ask = (places) => model.generate({ prompt: Int32Array.from([...Array(places).fill(imageTokenId), 40, 41]),
+         endIds: new Int32Array(), pictures: ['a'], maxTokens: 2, temperature: 0, topK: 0, topP: 1, minP: 0,
+         repeatPenalty: 1, seed: 1 }, () => {});
+       const answered = (await ask(cut.rows * cut.columns + 1)).generatedTokens;
+       const refused = await ask(1).then(() => '', (error) => error.message);
+       report({ pieces, tokens: visionTokens, cut, frame, answered, refused });`,
+      z.object({
+        pieces: z.string(),
+        tokens: z.number(),
+        cut: seenSchema,
+        frame: seenSchema,
+        answered: z.number(),
+        refused: z.string(),
+      }),
+    );
+    expect(pieces).toBe('marked');
+    expect([cut.rows, cut.columns]).toEqual([1, 3]);
+    expect(cut.visionTokens).toBe(4 * tokens);
+    expect(frame).toMatchObject({ rows: 0, columns: 0, visionTokens: tokens });
+    expect(answered).toBe(2);
+    expect(refused).toContain('places');
+  });
+});

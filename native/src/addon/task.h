@@ -63,6 +63,13 @@ inline double field<double>(const Napi::Object& object, const char* name) {
 }
 
 template <>
+inline bool field<bool>(const Napi::Object& object, const char* name) {
+  const Napi::Value value = object.Get(name);
+  if (!value.IsBoolean()) throw GraphError("bad-input", std::string(name) + " must be true or false.", {}, name);
+  return value.As<Napi::Boolean>().Value();
+}
+
+template <>
 inline std::string field<std::string>(const Napi::Object& object, const char* name) {
   const Napi::Value value = object.Get(name);
   if (!value.IsString()) throw GraphError("bad-input", std::string(name) + " must be a string.", {}, name);

@@ -60,6 +60,18 @@ std::shared_ptr<Loaded> load(const LoadRequest& request, const core::Progress& p
   return loaded;
 }
 
+const char* name_of(vision::Pieces pieces) {
+  switch (pieces) {
+    case vision::Pieces::none:
+      return "none";
+    case vision::Pieces::named:
+      return "named";
+    case vision::Pieces::marked:
+      return "marked";
+  }
+  return "";
+}
+
 /// A picture's bytes, held for the thread that looks at it.
 struct HeldPicture {
   std::int64_t width = 0;
@@ -87,8 +99,8 @@ HeldPicture picture_of(const Napi::Value& value) {
           {array.Data(), array.Data() + array.ElementLength()}};
 }
 
-std::vector<vision::Pixels> prepared(const std::string& folder, const HeldPicture& picture, core::ThreadPool& threads) {
-  return graph::need(vision::Preprocessor::read(folder))(picture.view(), false, threads).pictures;
+vision::Prepared prepared(const std::string& folder, const HeldPicture& picture, bool cut, core::ThreadPool& threads) {
+  return graph::need(vision::Preprocessor::read(folder))(picture.view(), cut, threads);
 }
 
 Napi::Float32Array to_js_array(Napi::Env env, std::span<const float> values) {
@@ -124,6 +136,7 @@ class VisionModel : public Napi::ObjectWrap<VisionModel> {
       result.Set("imageTokenId", now.model->image_token_id());
       result.Set("imageTokens", static_cast<double>(now.model->image_tokens()));
       result.Set("visionTokens", static_cast<double>(now.model->vision_tokens()));
+      result.Set("pieces", name_of(now.model->pieces()));
       result.Set("vocabSize", static_cast<double>(now.model->text().config().vocab_size));
       result.Set("kernel", now.model->text().kernel());
       result.Set("weightBytes", static_cast<double>(now.model->weight_bytes()));
@@ -135,43 +148,58 @@ class VisionModel : public Napi::ObjectWrap<VisionModel> {
     });
   }
 
-  /// see(key, {width, height, rgb}, listener(done, total))
+  /// see(key, {width, height, rgb, cut}, listener(done, total))
   Napi::Value see(const Napi::CallbackInfo& call) {
     return at_the_edge(call.Env(), [&]() -> Napi::Value {
       if (call.Length() < 3 || !call[0].IsString() || !call[2].IsFunction())
         throw GraphError("bad-input", "see() takes a name, a picture and a function.");
       auto key = call[0].As<Napi::String>().Utf8Value();
       auto picture = std::make_shared<HeldPicture>(picture_of(call[1]));
+      const bool cut = field<bool>(call[1].As<Napi::Object>(), "cut");
       static_cast<void>(loaded());
       stop_ = std::stop_source();
       return Task::start(
           call.Env(), call[2].As<Napi::Function>(), stop_.get_token(),
-          [held = loaded_, key = std::move(key), picture](const std::stop_token& stop, const Task::Tell& tell) {
-            return look(*held, key, *picture, stop, tell);
+          [held = loaded_, key = std::move(key), picture, cut](const std::stop_token& stop, const Task::Tell& tell) {
+            return look(*held, key, *picture, cut, stop, tell);
           });
     });
   }
 
-  static Finish look(Loaded& now, const std::string& key, const HeldPicture& picture, const std::stop_token& stop,
-                     const Task::Tell& tell) {
+  static Finish look(Loaded& now, const std::string& key, const HeldPicture& picture, bool cut,
+                     const std::stop_token& stop, const Task::Tell& tell) {
     const std::lock_guard lock(now.busy);
-    std::shared_ptr<const vision::PictureKeys> keys = now.pictures.find(key);
-    const bool is_cached = keys != nullptr;
+    std::shared_ptr<const vision::Seen> seen = now.pictures.find(key);
+    const bool is_cached = seen != nullptr;
     if (!is_cached) {
-      const core::Progress progress(stop, [&](std::uint64_t done, std::uint64_t total) {
-        tell(static_cast<double>(done), static_cast<double>(total));
-      });
-      const auto pixels = prepared(now.folder, picture, *now.threads);
-      const auto features = now.model->look(pixels.front(), progress);
-      keys = now.model->keys_of(features, now.cache_type, core::Progress(stop));
-      now.pictures.put(key, keys);
+      seen = seen_anew(now, prepared(now.folder, picture, cut, *now.threads), stop, tell);
+      now.pictures.put(key, seen);
     }
-    return [is_cached, tokens = keys->real_tokens()](Napi::Env env) -> Napi::Value {
+    return [is_cached, seen](Napi::Env env) -> Napi::Value {
       auto result = Napi::Object::New(env);
       result.Set("cached", is_cached);
-      result.Set("visionTokens", static_cast<double>(tokens));
+      result.Set("visionTokens", static_cast<double>(seen->real_tokens()));
+      result.Set("rows", static_cast<double>(seen->rows));
+      result.Set("columns", static_cast<double>(seen->columns));
       return result;
     };
+  }
+
+  static std::shared_ptr<const vision::Seen> seen_anew(Loaded& now, const vision::Prepared& prepared,
+                                                       const std::stop_token& stop, const Task::Tell& tell) {
+    auto seen = std::make_shared<vision::Seen>();
+    seen->rows = prepared.rows;
+    seen->columns = prepared.columns;
+    const auto parts = static_cast<double>(prepared.pictures.size());
+    for (const vision::Pixels& pixels : prepared.pictures) {
+      const auto before = static_cast<double>(seen->parts.size());
+      const core::Progress progress(stop, [&](std::uint64_t done, std::uint64_t total) {
+        tell(before * static_cast<double>(total) + static_cast<double>(done), parts * static_cast<double>(total));
+      });
+      const auto features = now.model->look(pixels, progress);
+      seen->parts.push_back(now.model->keys_of(features, now.cache_type, core::Progress(stop)));
+    }
+    return seen;
   }
 
   /// generate({…, pictures}, listener(kind, value)): as TextModel's, with the names of the pictures in their places.
@@ -197,11 +225,12 @@ class VisionModel : public Napi::ObjectWrap<VisionModel> {
     const std::lock_guard lock(now.busy);
     vision::Pictures pictures;
     for (const std::string& name : names) {
-      pictures.push_back(now.pictures.find(name));
-      if (!pictures.back()) {
+      const auto seen = now.pictures.find(name);
+      if (!seen) {
         throw GraphError("not-found", "The picture \"" + name + "\" has not been looked at, or was forgotten.",
                          "Look at it again.", name);
       }
+      pictures.insert(pictures.end(), seen->parts.begin(), seen->parts.end());
     }
     const std::int64_t cached = now.session->begin(request.prompt, std::move(pictures));
     return write_answer(now.session->conversation(), cached, request, stop, tell);
@@ -294,8 +323,8 @@ Napi::Value preprocess_picture(const Napi::CallbackInfo& call) {
     if (call.Length() < 1 || !call[0].IsObject()) throw GraphError("bad-input", "An object is expected.");
     const auto options = call[0].As<Napi::Object>();
     core::ThreadPool threads;
-    const auto pixels =
-        prepared(field<std::string>(options, "folder"), picture_of(options.Get("picture")), threads).front();
+    const auto pixels = prepared(field<std::string>(options, "folder"), picture_of(options.Get("picture")), false, threads)
+                            .pictures.front();
     auto shape = Napi::Array::New(call.Env());
     for (const std::int64_t length : pixels.shape) shape.Set(shape.Length(), static_cast<double>(length));
     auto result = Napi::Object::New(call.Env());
@@ -315,8 +344,7 @@ core::NpzArchive eval_inputs(const std::string& folder, const std::string& input
   if (!inputs.empty()) archive = graph::need(core::read_npz(inputs));
   if (picture == nullptr) return archive;
   core::ThreadPool threads;
-  const auto prepared = graph::need(vision::Preprocessor::read(folder))(picture->view(), true, threads);
-  for (auto& [name, array] : vision::arrays_of(prepared)) archive.insert_or_assign(name, std::move(array));
+  for (auto& [name, array] : vision::arrays_of(prepared(folder, *picture, true, threads))) archive.insert_or_assign(name, std::move(array));
   return archive;
 }
 

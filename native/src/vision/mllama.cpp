@@ -105,19 +105,14 @@ void Mllama::read_tower(text::WeightReader& reader, const std::string& name) {
 }
 
 VisionBlock Mllama::vision_block(text::WeightReader& reader, const std::string& name, bool is_gated) const {
-  const std::int64_t width = config_.hidden_size;
-  const std::string attention = name + "self_attn.";
-  auto norm1 = layer_norm(reader, name + "input_layernorm", width, config_.norm_eps);
-  Linear qkv(reader, {{attention + "q_proj", width}, {attention + "k_proj", width}, {attention + "v_proj", width}},
-             width);
-  Linear o(reader, {{attention + "o_proj", width}}, width);
-  auto norm2 = layer_norm(reader, name + "post_attention_layernorm", width, config_.norm_eps);
-  Linear fc1(reader, {{name + "mlp.fc1", config_.intermediate_size}}, width, config_.hidden_act);
-  Linear fc2(reader, {{name + "mlp.fc2", width}}, config_.intermediate_size);
-  const float attention_scale = is_gated ? gate(reader, name + "gate_attn") : 1.0F;
-  const float mlp_scale = is_gated ? gate(reader, name + "gate_ffn") : 1.0F;
-  return {std::move(norm1), std::move(qkv), std::move(o),    std::move(norm2),
-          std::move(fc1),   std::move(fc2), attention_scale, mlp_scale};
+  auto block = read_block(reader, name,
+                          {"input_layernorm", "self_attn.", "self_attn.o_proj", "post_attention_layernorm"},
+                          {config_.hidden_size, config_.intermediate_size, config_.norm_eps, config_.hidden_act});
+  if (is_gated) {
+    block.attention_scale = gate(reader, name + "gate_attn");
+    block.mlp_scale = gate(reader, name + "gate_ffn");
+  }
+  return block;
 }
 
 Mllama::CrossLayer Mllama::cross_layer(text::WeightReader& reader, const std::string& name, std::int64_t number) {

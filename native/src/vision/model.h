@@ -33,6 +33,13 @@ class CrossBlocks {
   }
 };
 
+/// What stands in a text around the pieces of a picture that is cut.
+enum class Pieces {
+  none,   ///< nothing is cut
+  named,  ///< words, as mPLUG-Owl3 of 24-07-28 was trained; one picture in a text
+  marked  ///< tokens for begin and end, as the one of 24-11-01
+};
+
 /// A model that looks: a tower, a text model, and cross-attention between them.
 class Model {
  public:
@@ -52,6 +59,7 @@ class Model {
   [[nodiscard]] virtual std::int32_t image_token_id() const = 0;
   /// Copies of that token that stand for a picture in a text.
   [[nodiscard]] virtual std::int64_t image_tokens() const = 0;
+  [[nodiscard]] virtual Pieces pieces() const { return Pieces::none; }
   /// Tokens that a picture has in the tower's features, at most.
   [[nodiscard]] virtual std::int64_t vision_tokens() const = 0;
 

@@ -54,17 +54,9 @@ MplugOwl3::MplugOwl3(const std::string& folder, MplugOwl3Config config, const co
 
 VisionBlock MplugOwl3::vision_block(text::WeightReader& reader, std::int64_t layer) const {
   const VitConfig& vision = config_.vision;
-  const std::int64_t width = vision.hidden_size;
-  const std::string name = "vision_model.encoder.layers." + std::to_string(layer) + ".";
-  const std::string attention = name + "self_attn.";
-  auto norm1 = layer_norm(reader, name + "layer_norm1", width, vision.layer_norm_eps);
-  Linear qkv(reader, {{attention + "q_proj", width}, {attention + "k_proj", width}, {attention + "v_proj", width}},
-             width);
-  Linear o(reader, {{attention + "out_proj", width}}, width);
-  auto norm2 = layer_norm(reader, name + "layer_norm2", width, vision.layer_norm_eps);
-  Linear fc1(reader, {{name + "mlp.fc1", vision.intermediate_size}}, width, vision.hidden_act);
-  Linear fc2(reader, {{name + "mlp.fc2", width}}, vision.intermediate_size);
-  return {std::move(norm1), std::move(qkv), std::move(o), std::move(norm2), std::move(fc1), std::move(fc2)};
+  return read_block(reader, "vision_model.encoder.layers." + std::to_string(layer) + ".",
+                    {"layer_norm1", "self_attn.", "self_attn.out_proj", "layer_norm2"},
+                    {vision.hidden_size, vision.intermediate_size, vision.layer_norm_eps, vision.hidden_act});
 }
 
 void MplugOwl3::read_projector(text::WeightReader& reader) {

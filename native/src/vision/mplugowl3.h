@@ -24,6 +24,10 @@ class MplugOwl3 : public Model {
   [[nodiscard]] std::int32_t image_token_id() const override { return config_.image_token_id; }
   [[nodiscard]] std::int64_t image_tokens() const override { return 1; }
   [[nodiscard]] std::int64_t vision_tokens() const override { return config_.vision.patches(); }
+  /// Each of the two was released with one kind of attention.
+  [[nodiscard]] Pieces pieces() const override {
+    return kind_ == HyperKind::gated ? Pieces::named : Pieces::marked;
+  }
 
   [[nodiscard]] Features look(const Pixels& pixels, const core::Progress& progress) override;
   [[nodiscard]] std::shared_ptr<PictureKeys> keys_of(const Features& features, text::CacheType type,

@@ -66,17 +66,29 @@ std::vector<float> Session::add_all_logits(std::span<const std::int32_t> tokens,
   return text_.add_all_logits(tokens, stop);
 }
 
-std::shared_ptr<const PictureKeys> PictureStore::find(const std::string& key) {
+std::size_t Seen::size_bytes() const {
+  std::size_t bytes = 0;
+  for (const auto& part : parts) bytes += part->size_bytes();
+  return bytes;
+}
+
+std::int64_t Seen::real_tokens() const {
+  std::int64_t tokens = 0;
+  for (const auto& part : parts) tokens += part->real_tokens();
+  return tokens;
+}
+
+std::shared_ptr<const Seen> PictureStore::find(const std::string& key) {
   const auto found = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& e) { return e.first == key; });
   if (found == entries_.end()) return nullptr;
   entries_.splice(entries_.begin(), entries_, found);
   return entries_.front().second;
 }
 
-void PictureStore::put(const std::string& key, std::shared_ptr<const PictureKeys> keys) {
+void PictureStore::put(const std::string& key, std::shared_ptr<const Seen> seen) {
   forget(key);
-  bytes_ += keys->size_bytes();
-  entries_.emplace_front(key, std::move(keys));
+  bytes_ += seen->size_bytes();
+  entries_.emplace_front(key, std::move(seen));
   while (bytes_ > limit_bytes_ && entries_.size() > 1) {
     bytes_ -= entries_.back().second->size_bytes();
     entries_.pop_back();

@@ -43,19 +43,29 @@ class Session {
   bool has_pictures_ = false;
 };
 
+/// What is kept of a picture: its keys and values, or those of its pieces, row by row, and then of the whole.
+struct Seen {
+  Pictures parts;
+  std::int64_t rows = 0;  ///< 0 where nothing was cut
+  std::int64_t columns = 0;
+
+  [[nodiscard]] std::size_t size_bytes() const;
+  [[nodiscard]] std::int64_t real_tokens() const;
+};
+
 /// Pictures that were looked at, by name. Those not asked for the longest go when all take more than the limit.
 class PictureStore {
  public:
   explicit PictureStore(std::size_t limit_bytes = std::size_t{2} << 30) : limit_bytes_(limit_bytes) {}
 
   /// Null where it is not there (any more).
-  [[nodiscard]] std::shared_ptr<const PictureKeys> find(const std::string& key);
-  void put(const std::string& key, std::shared_ptr<const PictureKeys> keys);
+  [[nodiscard]] std::shared_ptr<const Seen> find(const std::string& key);
+  void put(const std::string& key, std::shared_ptr<const Seen> seen);
   void forget(const std::string& key);
   [[nodiscard]] std::size_t size_bytes() const { return bytes_; }
 
  private:
-  using Entry = std::pair<std::string, std::shared_ptr<const PictureKeys>>;
+  using Entry = std::pair<std::string, std::shared_ptr<const Seen>>;
 
   std::size_t limit_bytes_;
   std::size_t bytes_ = 0;

@@ -39,6 +39,20 @@ dense::DenseF32 patch_weight(text::WeightReader& reader, const std::string& name
 using graph::GraphBuilder;
 using graph::Tensor;
 
+VisionBlock read_block(text::WeightReader& reader, const std::string& name, const BlockNames& names,
+                       const BlockShape& shape) {
+  const std::int64_t width = shape.width;
+  const std::string attention = name + names.attention;
+  auto norm1 = layer_norm(reader, name + names.norm1, width, shape.eps);
+  Linear qkv(reader, {{attention + "q_proj", width}, {attention + "k_proj", width}, {attention + "v_proj", width}},
+             width);
+  Linear o(reader, {{name + names.o, width}}, width);
+  auto norm2 = layer_norm(reader, name + names.norm2, width, shape.eps);
+  Linear fc1(reader, {{name + "mlp.fc1", shape.intermediate}}, width, shape.act);
+  Linear fc2(reader, {{name + "mlp.fc2", width}}, shape.intermediate);
+  return {std::move(norm1), std::move(qkv), std::move(o), std::move(norm2), std::move(fc1), std::move(fc2)};
+}
+
 Tensor Transformer::attend(GraphBuilder& g, VisionBlock& block, Tensor x, bool is_uniform) {
   const auto qkv = block.qkv(g, x);
   const std::int64_t head_dim = qkv[0]->ne[0] / heads_;

@@ -28,6 +28,24 @@ struct VisionBlock {
   }
 };
 
+/// What checkpoints call a block's modules, behind the block's own name.
+struct BlockNames {
+  std::string norm1;
+  std::string attention;  ///< before "q_proj", "k_proj" and "v_proj"
+  std::string o;
+  std::string norm2;
+};
+struct BlockShape {
+  std::int64_t width;
+  std::int64_t intermediate;
+  double eps;
+  dense::Activation act;
+};
+
+/// Throws GraphError that names the tensor.
+VisionBlock read_block(text::WeightReader& reader, const std::string& name, const BlockNames& names,
+                       const BlockShape& shape);
+
 /// Runs blocks over a sequence of tokens, one graph for each, so that work between them can be seen, told of and
 /// stopped, and memory is that of one block. Not for two threads at once.
 class Transformer {

@@ -249,7 +249,10 @@ void keep_a_conversation(const fs::path& folder, const graph::Compute& compute) 
 /// The store keeps what was asked for last, within its limit.
 void forget_the_oldest() {
   const text::CacheShape shape{text::CacheType::f32, 1, 16};
-  const auto keys = [&] { return std::make_shared<const vision::PictureKeys>(shape, 1, 8); };
+  const auto keys = [&] {
+    return std::make_shared<const vision::Seen>(
+        vision::Seen{{std::make_shared<const vision::PictureKeys>(shape, 1, 8)}, 0, 0});
+  };
   const size_t one = keys()->size_bytes();
   vision::PictureStore store(3 * one);
   for (const char* name : {"a", "b", "c"}) store.put(name, keys());

@@ -4,7 +4,7 @@ import { LutraError } from '../../../../contract/errors.ts';
 import { encodedPixels, readPicture, shrunkPicture } from '../../../media/picture.ts';
 import type { Pixels } from '../../../media/picture.ts';
 import { generateEvents } from '../../addon.ts';
-import type { Addon, Generated, VisionDescription, VisionInfo, VisionModel } from '../../addon.ts';
+import type { Addon, Generated, Looked, VisionDescription, VisionInfo, VisionModel } from '../../addon.ts';
 import type { PictureSource, VisionEvent, VisionModelChoice, VisionPicture, VisionRequest } from '../../protocol.ts';
 import { Turns } from '../../turns.ts';
 import type { LoadedModel } from '../chat-backend.ts';
@@ -14,6 +14,9 @@ import { loadTokenizer } from '../text/tokenizer.ts';
 import type { TextTokenizer } from '../text/tokenizer.ts';
 import { LoopDetector } from './loops.ts';
 import { loadVisionTemplate, visionPrompt } from './prompt.ts';
+import type { SeenPicture } from './prompt.ts';
+
+type CutPicture = VisionPicture & { readonly cut: boolean };
 
 interface Loaded {
   readonly choice: VisionModelChoice;
@@ -71,12 +74,15 @@ export class VisionRuntime {
 
   async *#write(request: VisionRequest, signal: AbortSignal): AsyncGenerator<VisionEvent, void, undefined> {
     const loaded = yield* this.#load(request.model, signal);
-    yield* this.#look(loaded, request.pictures, signal);
     const { info, template, tokenizer } = loaded;
-    const { family, imageTokenId, imageTokens, contextSize } = info;
+    // The first mPLUG-Owl3, which names pieces, was trained on those of a single picture.
+    const canCut = info.pieces === 'marked' || (info.pieces === 'named' && request.pictures.length === 1);
+    const pictures = request.pictures.map((picture) => ({ ...picture, cut: canCut && !picture.isFrame }));
+    const seen = yield* this.#look(loaded, pictures, signal);
+    const { family, imageTokenId, imageTokens, pieces, contextSize } = info;
     const prompt = await visionPrompt(
       request.messages.map(({ role, text }) => ({ role, content: text })),
-      { family, imageTokenId, imageTokens, count: request.pictures.length },
+      { family, imageTokenId, imageTokens, pieces, seen },
       template,
       tokenizer,
     );
@@ -88,13 +94,14 @@ export class VisionRuntime {
         subject: 'prompt',
       });
     }
-    const first = yield* this.#generate(loaded, request, prompt, signal);
+    const first = yield* this.#generate(loaded, { ...request, pictures }, prompt, signal);
     if (!first.isLoop) {
       yield { type: 'done', text: first.text, isLoop: false, tokens: first.tokens, reason: first.reason };
       return;
     }
     const again = {
       ...request,
+      pictures,
       temperature: Math.max(request.temperature, secondTry.temperature),
       repeatPenalty: Math.max(request.repeatPenalty, secondTry.repeatPenalty),
       seed: (request.seed + secondTry.seedStep) % 2 ** 32,
@@ -111,30 +118,33 @@ export class VisionRuntime {
 
   async *#look(
     { model }: Loaded,
-    pictures: readonly VisionPicture[],
+    pictures: readonly CutPicture[],
     signal: AbortSignal,
-  ): AsyncGenerator<VisionEvent, void, undefined> {
+  ): AsyncGenerator<VisionEvent, SeenPicture[], undefined> {
+    const seen: SeenPicture[] = [];
     for (const [at, picture] of pictures.entries()) {
       const pixels = await pixelsOf(picture);
       signal.throwIfAborted();
       const { originalWidth: width, originalHeight: height } = pixels;
-      const work = followed<readonly [number, number], { cached: boolean; visionTokens: number }>(
-        (tell) => model.see(picture.key, pixels, (done, total) => tell([done, total])),
+      const work = followed<readonly [number, number], Looked>(
+        (tell) => model.see(keyOf(picture), { ...pixels, cut: picture.cut }, (done, total) => tell([done, total])),
         () => model.stop(),
         signal,
       );
       yield { type: 'looking', picture: at, fraction: 0, width, height };
-      for await (const { progress } of work) {
+      for await (const { progress, result } of work) {
         const [done, total] = progress ?? [1, 1];
         yield { type: 'looking', picture: at, fraction: total === 0 ? 1 : Math.min(1, done / total), width, height };
+        if (result !== null) seen.push({ rows: result.rows, columns: result.columns, isFrame: picture.isFrame });
       }
       signal.throwIfAborted();
     }
+    return seen;
   }
 
   async *#generate(
     { model, info, tokenizer }: Loaded,
-    request: VisionRequest,
+    request: VisionRequest & { readonly pictures: readonly CutPicture[] },
     prompt: readonly number[],
     signal: AbortSignal,
   ): AsyncGenerator<
@@ -153,7 +163,7 @@ export class VisionRuntime {
           {
             prompt: Int32Array.from(prompt),
             endIds: Int32Array.from(tokenizer.endIds),
-            pictures: request.pictures.map(({ key }) => key),
+            pictures: request.pictures.map(keyOf),
             maxTokens: Math.min(request.maxTokens, info.contextSize - prompt.length),
             temperature: request.temperature,
             topK: 0,
@@ -236,6 +246,9 @@ export class VisionRuntime {
     return this.#loaded;
   }
 }
+
+/** What is known of its pieces and of it alone are two things. */
+const keyOf = ({ key, cut }: CutPicture): string => (cut ? `${key} in pieces` : key);
 
 type Seen = Pixels & { readonly originalWidth: number; readonly originalHeight: number };
 
