@@ -73,6 +73,7 @@ export async function* captionOf(
       isFrame: false,
     };
     const answer = yield* writer.write([picture], prompt, null, true);
+    if (answer === '') throw nothingWritten(task);
     const { text, hasAvoided } = dressed(answer, settings);
     yield { type: 'done', written: writtenOf(text, [], writer, hasAvoided, tools, prompt) };
     return;
@@ -99,8 +100,19 @@ export async function* captionOf(
     segments.push({ start: window.start, end: window.end, text: dressed(answer, settings).text, frames: [...times] });
   }
   const whole = told.length === 1 ? (told[0]?.text ?? '') : yield* summary(writer, told, prompt);
+  if (whole === '') throw nothingWritten(task);
   const { text, hasAvoided } = dressed(whole, settings);
   yield { type: 'done', written: writtenOf(text, segments, writer, hasAvoided, tools, prompt) };
+}
+
+/** An empty caption would be taken for one. */
+function nothingWritten({ name }: CaptionTask): LutraError {
+  return new LutraError({
+    code: 'not-supported',
+    message: `The model wrote nothing about "${name}".`,
+    hint: 'Try again with another prompt, a higher temperature, or another model.',
+    subject: name,
+  });
 }
 
 interface Told {

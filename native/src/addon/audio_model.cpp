@@ -11,6 +11,7 @@
 
 #include "addon/classes.h"
 #include "addon/edge.h"
+#include "addon/loading.h"
 #include "addon/task.h"
 #include "audio/evaluate.h"
 #include "audio/pipeline.h"
@@ -202,30 +203,15 @@ class AudioModel : public Napi::ObjectWrap<AudioModel> {
   std::stop_source stop_;
 };
 
-/// One model is loaded at a time.
-std::stop_source& loading() {
-  static std::stop_source source;
-  return source;
-}
-
 /// loadAudioModel({path, textEncoder, weights, threads}, listener(done, total))
 Napi::Value load_audio_model(const Napi::CallbackInfo& call) {
   return at_the_edge(call.Env(), [&]() -> Napi::Value {
     const LoadRequest request = load_request(call);
-    auto* make = &call.Env().GetInstanceData<Classes>()->audio_model;
-    loading() = std::stop_source();
-    return Task::start(call.Env(), call[1].As<Napi::Function>(), loading().get_token(),
-                       [request, make](const std::stop_token& stop, const Task::Tell& tell) {
-                         const core::Progress progress(stop, [&](std::uint64_t done, std::uint64_t total) {
-                           tell(static_cast<double>(done), static_cast<double>(total));
-                         });
-                         auto loaded = load(request, graph::preferred_device(graph::Ggml::instance()), progress);
-                         return Finish([loaded, make](Napi::Env) -> Napi::Value {
-                           const Napi::Object object = make->New({});
-                           AudioModel::Unwrap(object)->hold(loaded);
-                           return object;
-                         });
-                       });
+    return Loading<AudioModel>::start(call.Env(), call[1].As<Napi::Function>(),
+                                      call.Env().GetInstanceData<Classes>()->audio_model,
+                                      [request](const core::Progress& progress) {
+                                        return load(request, graph::preferred_device(graph::Ggml::instance()), progress);
+                                      });
   });
 }
 
@@ -238,11 +224,6 @@ Napi::Value describe_audio(const Napi::CallbackInfo& call) {
     const auto chosen = field<std::string>(options, "textEncoder");
     return describe(call.Env(), checkpoint, chosen.empty() ? checkpoint.text_encoder() : chosen);
   });
-}
-
-Napi::Value stop_loading(const Napi::CallbackInfo& call) {
-  loading().request_stop();
-  return call.Env().Undefined();
 }
 
 /// evalAudio({path, textEncoder, weights, threads, inputs, output, sampler, guidance}, listener): the names written
@@ -278,7 +259,7 @@ void export_audio_model(Napi::Env env, Napi::Object exports) {
   env.GetInstanceData<Classes>()->audio_model = Napi::Persistent(AudioModel::define(env));
   exports.Set("loadAudioModel", Napi::Function::New(env, load_audio_model, "loadAudioModel"));
   exports.Set("describeAudio", Napi::Function::New(env, describe_audio, "describeAudio"));
-  exports.Set("stopLoadingAudio", Napi::Function::New(env, stop_loading, "stopLoadingAudio"));
+  exports.Set("stopLoadingAudio", Napi::Function::New(env, Loading<AudioModel>::stop, "stopLoadingAudio"));
   exports.Set("evalAudio", Napi::Function::New(env, eval_audio, "evalAudio"));
 }
 

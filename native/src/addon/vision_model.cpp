@@ -11,6 +11,7 @@
 #include "addon/classes.h"
 #include "addon/edge.h"
 #include "addon/generation.h"
+#include "addon/loading.h"
 #include "addon/task.h"
 #include "addon/text_options.h"
 #include "graph/device.h"
@@ -261,12 +262,6 @@ class VisionModel : public Napi::ObjectWrap<VisionModel> {
   std::stop_source stop_;
 };
 
-/// One model is loaded at a time.
-std::stop_source& loading() {
-  static std::stop_source source;
-  return source;
-}
-
 /// loadVisionModel({folder, threads, precision, contextSize, cacheType}, listener(doneBytes, totalBytes))
 Napi::Value load_vision_model(const Napi::CallbackInfo& call) {
   return at_the_edge(call.Env(), [&]() -> Napi::Value {
@@ -274,30 +269,17 @@ Napi::Value load_vision_model(const Napi::CallbackInfo& call) {
     const auto options = call[0].As<Napi::Object>();
     const auto cache_type = cache_type_of(options);
     const auto context_size = static_cast<std::int64_t>(field<double>(options, "contextSize"));
-    auto* make = &call.Env().GetInstanceData<Classes>()->vision_model;
-    loading() = std::stop_source();
-    return Task::start(call.Env(), call[1].As<Napi::Function>(), loading().get_token(),
-                       [request, cache_type, context_size, make](const std::stop_token& stop, const Task::Tell& tell) {
-                         const core::Progress progress(stop, [&](std::uint64_t done, std::uint64_t total) {
-                           tell(static_cast<double>(done), static_cast<double>(total));
-                         });
-                         auto loaded = load(request, progress);
-                         loaded->cache_type = cache_type;
-                         const std::int64_t longest = loaded->model->text().config().max_position_embeddings;
-                         loaded->session = std::make_unique<vision::Session>(
-                             *loaded->model, std::min(context_size, longest), cache_type);
-                         return Finish([loaded, make](Napi::Env) -> Napi::Value {
-                           const Napi::Object object = make->New({});
-                           VisionModel::Unwrap(object)->hold(loaded);
-                           return object;
-                         });
-                       });
+    return Loading<VisionModel>::start(
+        call.Env(), call[1].As<Napi::Function>(), call.Env().GetInstanceData<Classes>()->vision_model,
+        [request, cache_type, context_size](const core::Progress& progress) {
+          auto loaded = load(request, progress);
+          loaded->cache_type = cache_type;
+          const std::int64_t longest = loaded->model->text().config().max_position_embeddings;
+          loaded->session =
+              std::make_unique<vision::Session>(*loaded->model, std::min(context_size, longest), cache_type);
+          return loaded;
+        });
   });
-}
-
-Napi::Value stop_loading(const Napi::CallbackInfo& call) {
-  loading().request_stop();
-  return call.Env().Undefined();
 }
 
 /// describeVision({folder}): what the files say; reads config.json and headers only.
@@ -384,7 +366,7 @@ Napi::Value eval_vision(const Napi::CallbackInfo& call) {
 void export_vision_model(Napi::Env env, Napi::Object exports) {
   env.GetInstanceData<Classes>()->vision_model = Napi::Persistent(VisionModel::define(env));
   exports.Set("loadVisionModel", Napi::Function::New(env, load_vision_model, "loadVisionModel"));
-  exports.Set("stopLoadingVision", Napi::Function::New(env, stop_loading, "stopLoadingVision"));
+  exports.Set("stopLoadingVision", Napi::Function::New(env, Loading<VisionModel>::stop, "stopLoadingVision"));
   exports.Set("describeVision", Napi::Function::New(env, describe_vision, "describeVision"));
   exports.Set("preprocessPicture", Napi::Function::New(env, preprocess_picture, "preprocessPicture"));
   exports.Set("evalVision", Napi::Function::New(env, eval_vision, "evalVision"));

@@ -251,6 +251,16 @@ describe('a batch', () => {
     expect((await itemNamed('0.jpg')).text).toBe('ohwx, cat, tabby, red sofa');
   });
 
+  test('nothing is no caption, whatever goes before and after', async () => {
+    await pictures(2);
+    studio = await openStudio({ say: (request) => (nameIn(request) === '1.jpg' ? '' : 'a cat') });
+    await add();
+    await run({ settings: { prefix: 'ohwx' } });
+    expect(await itemNamed('0.jpg')).toMatchObject({ state: 'done', text: 'ohwx a cat' });
+    const { state, text, error } = await itemNamed('1.jpg');
+    expect([state, text, error?.message]).toEqual(['failed', '', 'The model wrote nothing about "1.jpg".']);
+  });
+
   test('prose that holds a word to avoid is marked', async () => {
     await pictures(1);
     studio = await openStudio({ say: () => 'A dog sleeps.' });

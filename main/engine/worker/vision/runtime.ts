@@ -31,7 +31,7 @@ const contextLimit = 8192;
 const smallestAnswerTokens = 8;
 /** mllama's tables have this many more rows than its head: the picture's own token is one of them. */
 const extraRows = 8;
-/** After a loop: less likely words, none again so soon, another seed. */
+/** After a loop, or nothing at all: less likely words, none again so soon, another seed. */
 const secondTry = { temperature: 0.7, repeatPenalty: 1.3, seedStep: 1 } as const;
 
 export class VisionRuntime {
@@ -95,7 +95,7 @@ export class VisionRuntime {
       });
     }
     const first = yield* this.#generate(loaded, { ...request, pictures }, prompt, signal);
-    if (!first.isLoop) {
+    if (!first.isLoop && first.text !== '') {
       yield { type: 'done', text: first.text, isLoop: false, tokens: first.tokens, reason: first.reason };
       return;
     }
