@@ -27,6 +27,7 @@ export interface ChatMessage {
   readonly content: string;
 }
 
+/** Of the thread's processor time, so that a busy machine fails no template. */
 const defaultTimeLimitMs = 2000;
 const maximumCharacters = 20_000_000;
 
@@ -62,6 +63,7 @@ export interface TemplateOptions {
   readonly path: string;
   readonly source: string;
   readonly variables: Readonly<Record<string, unknown>>;
+  /** How much of the processor's time a prompt may take. */
   readonly timeLimitMs?: number;
   /** True for the plain format of models that bring no template. */
   readonly isFallback?: boolean;
@@ -149,23 +151,53 @@ export class ChatTemplate {
       else resolve(reply.text);
     };
     const onFault = (thrown: Error): void => {
-      this.#worker = null;
+      if (this.#worker === worker) this.#worker = null;
       reject(badFile(path, `the chat template cannot be run (${thrown.message})`));
     };
-    const timer = setTimeout(() => {
-      this.dispose();
-      reject(badFile(path, 'the chat template does not end', 'Get the model’s chat template again.'));
-    }, timeLimitMs);
+    const onExit = (): void => {
+      onFault(new Error('its thread has ended'));
+    };
+    let isSettled = false;
+    let timer: NodeJS.Timeout;
+    const before = processorMs(worker);
+    const watch = (ms: number): void => {
+      timer = setTimeout(() => {
+        void Promise.all([before, processorMs(worker)]).then(([start, now]) => {
+          if (isSettled) return;
+          const left = timeLimitMs - (now - start);
+          if (left > 0) {
+            watch(left);
+            return;
+          }
+          this.dispose();
+          reject(badFile(path, 'the chat template does not end', 'Get the model’s chat template again.'));
+        });
+      }, ms);
+    };
+    watch(timeLimitMs);
     worker.on('message', onMessage);
     worker.once('error', onFault);
+    worker.once('exit', onExit);
     worker.postMessage({ id, context: { ...variables, messages, add_generation_prompt: true } });
     return promise.finally(() => {
+      isSettled = true;
       clearTimeout(timer);
       worker.off('message', onMessage);
       worker.off('error', onFault);
+      worker.off('exit', onExit);
       // It need not keep the process alive.
       worker.unref();
     });
+  }
+}
+
+/** What a thread has used of the processor; 0 before it runs and after it has ended. */
+async function processorMs(worker: Worker): Promise<number> {
+  try {
+    const { user, system } = await worker.cpuUsage();
+    return (user + system) / 1000;
+  } catch {
+    return 0;
   }
 }
 
