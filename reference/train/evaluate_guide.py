@@ -25,11 +25,12 @@ import dialogues
 import stories
 import sums
 import talk
-from facts import Fact, read_facts
+from facts import Fact, read_facts, spoken
 from wording import held_questions, split_wordings_cached
 
 ROOT = Path(__file__).parents[2]
 LEAST_ALIKE = 0.85
+KINDS = ["guide", "chinese", "talk", "beyond", "sums", "dialogues", "free"]
 
 FACTS = read_facts()
 ANSWERS = list(dict.fromkeys(
@@ -108,12 +109,12 @@ def dialogue_lines(count: int = 60) -> list[dict]:
             wanted = [fact.answer, fact.where, fact.answer_zh]
         elif draw == 1:
             first, second = rng.sample(families[rng.choice(sorted(families))], 2)
-            asked = rng.choice(split_wordings_cached(second, "what")[0])
+            asked = spoken(rng.choice(split_wordings_cached(second, "what")[0]), rng)
             turns = [rng.choice([q for _, q in held_questions(first) if not is_chinese(q)]),
                      rng.choice(dialogues.HELD_ABOUT).replace("{x}", asked), rng.choice(dialogues.HELD_WHERE)]
             wanted = [first.answer, second.answer, second.where]
         elif draw == 2 and fact.where_zh:
-            turns = [rng.choice(split_wordings_cached(fact, "zh")[0]), rng.choice(dialogues.HELD_WHERE_ZH),
+            turns = [spoken(rng.choice(split_wordings_cached(fact, "zh")[0]), rng), rng.choice(dialogues.HELD_WHERE_ZH),
                      rng.choice(dialogues.IN_ENGLISH)]
             wanted = [fact.answer_zh, fact.where_zh, fact.answer]
         else:
@@ -178,25 +179,28 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="a .json for the figures; wrong answers go beside it as .wrong.jsonl")
     parser.add_argument("--sample", type=Path, help="write the fast subset here, and nothing else")
     parser.add_argument("--threads", default="1")
+    parser.add_argument("--kinds", nargs="+", default=KINDS, choices=KINDS)
     parser.add_argument("--greedy-only", action="store_true", help="half the time: not as the app samples")
     arguments = parser.parse_args()
     if arguments.sample:
         write_sample(arguments.sample)
         return
-    greedy = [*guide_lines(False), *guide_lines(True), *talk_lines(), *sum_lines(), *dialogue_lines(), *free_lines()]
-    free = free_lines()
+    lines = [*guide_lines(False), *guide_lines(True), *talk_lines(), *sum_lines(), *dialogue_lines(), *free_lines()]
+    lines = [line for line in lines if line["kind"] in arguments.kinds]
+    # What the app's sampling may change: a repeat penalty could cost sums, and chance could lead into a loop.
+    sampled_kinds = [kind for kind in ("guide", "sums", "free") if kind in arguments.kinds and not arguments.greedy_only]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         threads = ("--threads", arguments.threads)
-        rows = ask(arguments.model, greedy, folder, "--max-tokens", "256", *threads)
+        rows = ask(arguments.model, lines, folder, "--max-tokens", "256", *threads)
         app = ("--temperature", "0.7", "--repeat-penalty", "1.1", "--seed", "20", "--max-tokens", "256", *threads)
-        asked = [] if arguments.greedy_only else [*guide_lines(False), *sum_lines(), *free]
+        asked = [line for line in lines if line["kind"] in sampled_kinds]
         sampled = ask(arguments.model, asked, folder, *app) if asked else []
-    figures = {kind: share([row for row in rows if row["kind"] == kind])
-               for kind in ("guide", "chinese", "talk", "beyond", "sums", "dialogues", "free")}
-    for how in ("frame", "wording", "both"):
-        figures[f"guide, new {how}"] = share([r for r in rows if r["kind"] == "guide" and r["how"] == how])
-    for kind in ("guide", "sums", "free") if sampled else ():
+    figures = {kind: share([row for row in rows if row["kind"] == kind]) for kind in arguments.kinds}
+    if "guide" in arguments.kinds:
+        for how in ("frame", "wording", "both"):
+            figures[f"guide, new {how}"] = share([r for r in rows if r["kind"] == "guide" and r["how"] == how])
+    for kind in sampled_kinds:
         figures[f"{kind}, as the app samples"] = share([row for row in sampled if row["kind"] == kind])
     for name, figure in figures.items():
         print(f"{name:28s} {figure['right']:4d} of {figure['of']:4d}  {figure['percent']:5.1f} %")

@@ -5,7 +5,7 @@ import random
 import stories
 import sums
 import talk
-from facts import Fact
+from facts import Fact, spoken
 from wording import OPENINGS, question, roughen, split_wordings_cached
 
 #: One turn: what is asked, what is answered.
@@ -68,13 +68,13 @@ class Guide:
             near = [other for other in self.families[fact.family or fact.subject] if "what" in other.wordings]
             if near:
                 other = rng.choice(near)
-                asked = rng.choice(ABOUT).replace("{x}", rng.choice(split_wordings_cached(other, "what")[0]))
+                asked = rng.choice(ABOUT).replace("{x}", spoken(rng.choice(split_wordings_cached(other, "what")[0]), rng))
                 return other, (roughen(asked, rng), other.answer), "en"
         return fact, (rng.choice(AGAIN), fact.answer), "en"
 
     def aside(self, rng: random.Random) -> Turn:
         """A turn that stands for itself: a sum, a story, small talk, or something beyond the guide."""
-        make = rng.choices([sums.sample, stories.sample, talk.sample, talk.beyond], [76, 4, 10, 10])[0]
+        make = rng.choices([sums.sample, stories.sample, talk.sample, talk.beyond], [60, 6, 12, 22])[0]
         asked, answer = make(rng)
         if make is not sums.sample and asked.isascii():
             asked = roughen(asked, rng) if make is talk.beyond else (asked.lower() if rng.random() < 0.2 else asked)
@@ -82,8 +82,9 @@ class Guide:
             asked = rng.choice(OPENINGS) + asked
         return asked, answer
 
-    def conversation(self, rng: random.Random) -> list[Turn]:
-        count = rng.choices([1, 2, 3, 4, 5], [62, 14, 13, 7, 4])[0]
+    def conversation(self, rng: random.Random, most: int = 5) -> list[Turn]:
+        """Of at most so many turns."""
+        count = min(most, rng.choices([1, 2, 3, 4, 5], [70, 9, 14, 4, 3])[0])
         turns: list[Turn] = []
         last: tuple[Fact, str] | None = None
         while len(turns) < count:
@@ -91,7 +92,7 @@ class Guide:
             if last is not None and draw < 0.55:
                 fact, turn, language = self.follow(*last, rng)
                 last = (fact, language)
-            elif draw < 0.4:
+            elif draw < 0.6:
                 fact, turn, language = self.fact_turn(rng)
                 last = (fact, language)
             else:

@@ -2,10 +2,15 @@
 
 A fact has one answer in English (`a`), often one in Chinese (`za`), the place where it is done (`w`, `zw`), and the
 wordings by which people ask for it, each of a kind: `what` (a thing to explain), `how` (something to do), `error`
-(a message), `ask` and `zh` (whole questions).
+(a message), `ask` and `zh` (whole questions). A wording may have choices, `(start/begin) a chat`, and stands for all that
+they give: it is held out as a whole or not at all.
 """
 
 import hashlib
+import itertools
+import random
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,6 +60,24 @@ def read_facts() -> list[Fact]:
 
 def _rank(fact: Fact, kind: str, wording: str) -> str:
     return hashlib.sha256(f"{fact.key}/{kind}/{wording}".encode()).hexdigest()
+
+
+def _choices(wording: str) -> list[list[str]]:
+    """Plain text and choices by turns."""
+    return [part.split("/") if at % 2 else [part] for at, part in enumerate(re.split(r"\(([^)]*)\)", wording))]
+
+
+def _join(parts: Iterable[str]) -> str:
+    return re.sub(" +", " ", "".join(parts)).strip().replace(" ?", "?").replace(" .", ".")
+
+
+def spoken(wording: str, rng: random.Random) -> str:
+    """One of what a wording stands for."""
+    return _join(rng.choice(choice) for choice in _choices(wording))
+
+
+def all_spoken(wording: str) -> set[str]:
+    return {_join(parts) for parts in itertools.product(*_choices(wording))}
 
 
 def split_wordings(fact: Fact, kind: str) -> tuple[list[str], list[str]]:

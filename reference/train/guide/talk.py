@@ -83,11 +83,18 @@ def sample(rng: random.Random) -> tuple[str, str]:
     return rng.choice(said[:-1]), answer
 
 
+def invented(rng: random.Random) -> str:
+    """A word that means nothing: most of what people ask about is as new to the guide as this."""
+    return "".join(rng.choice("bcdfghjklmnprstvwz") + rng.choice("aeiou") + rng.choice(["", "", "n", "r", "s", "t", "l"])
+                   for _ in range(rng.randint(1, 3)))
+
+
 def beyond(rng: random.Random) -> tuple[str, str]:
     draw = rng.random()
     if draw < 0.12:
         return rng.choice(BEYOND_ZH), REFUSAL_ZH
-    if draw < 0.45:
+    if draw < 0.35:
         return rng.choice(BEYOND_WHOLE), REFUSAL
-    frame = rng.choice(BEYOND).replace("{x}", rng.choice(TRAIN_TOPICS))
+    topic = invented(rng) if rng.random() < 0.4 else rng.choice(TRAIN_TOPICS)
+    frame = rng.choice(BEYOND).replace("{x}", topic)
     return frame[:1].upper() + frame[1:], REFUSAL

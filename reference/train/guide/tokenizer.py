@@ -1,5 +1,5 @@
-"""The guide's tokenizer: byte-level BPE trained on its own conversations. A digit is a token, with or without the space
-before it, a Han character never joins another, and an internal link is one token.
+"""The guide's tokenizer: byte-level BPE trained on its own conversations. A digit is a token, and
+the spaces between it and a sign belong to the sign; a Han character never joins another; an internal link is one token.
 
 Written with tokenizers 0.23.
 """
@@ -17,7 +17,7 @@ BEGIN, END, USER, ASSISTANT, SYSTEM = "<|begin|>", "<|end|>", "<|user|>", "<|ass
 MARKS = [BEGIN, END, USER, ASSISTANT, SYSTEM]
 PANELS = {"chat": "聊天", "caption": "描述", "audio": "音频", "models": "模型", "jobs": "任务", "settings": "设置"}
 LINKS = [f"[{name}](lutra:{panel})" for panel, zh in PANELS.items() for name in (panel.title(), zh)]
-PATTERN = r" ?[0-9]|[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]| ?\p{L}+| ?[^\s\p{L}0-9]+|\s+"
+PATTERN = r"[0-9]| [-+*×=] (?=[-0-9(])|[,:] (?=[0-9])|[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]| ?\p{L}+| ?[^\s\p{L}0-9]+|\s+"
 TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"

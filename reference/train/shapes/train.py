@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "vision"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from data import Data, Part, whitening  # noqa: E402
 from dialogue import encode, load_tokenizer, random_turns  # noqa: E402
