@@ -1,16 +1,12 @@
-"""Scenes, clips and questions that training never drew, as files that Pillow and ffmpeg write, with what is true of them.
+"""Scenes, clips and questions that training never drew, as files that Pillow and ffmpeg write, with what is true of them."""
 
-    python reference/train/shapes/held_out.py --out DIR [--pictures 200] [--clips 100] [--seed 1]
-"""
-
-import argparse
-import json
 import subprocess
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from captions import caption, clip_caption
 from questions import ask, ask_clip
 from render import render
 from scenes import CELLS, Clip, Scene, at_time, random_clip, random_scene
@@ -42,14 +38,14 @@ def facts(scene: Scene) -> dict:
     return {"things": things, "background": scene.background}
 
 
-def pictures(seed: int, n: int):
+def scenes_of(seed: int, n: int):
     """(scene, its generator), as many of one thing as of several."""
     for i in range(n):
         rng = np.random.default_rng([1_000_003, seed, i])
         yield random_scene(rng, 1 if i % 2 == 0 else 2 + i // 2 % 3), rng
 
 
-def clips(seed: int, n: int):
+def clips_of(seed: int, n: int):
     for i in range(n):
         rng = np.random.default_rng([1_000_033, seed, i])
         yield random_clip(rng), rng
@@ -63,30 +59,23 @@ def write_clip(clip: Clip, path: Path, rng: np.random.Generator) -> None:
     subprocess.run(command, input=frames, check=True)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--pictures", type=int, default=200)
-    parser.add_argument("--clips", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=1)
-    args = parser.parse_args()
-    (args.out / "pictures").mkdir(parents=True, exist_ok=True)
-    (args.out / "clips").mkdir(exist_ok=True)
+def make(out: Path, seed: int, pictures: int, clips: int) -> dict[str, dict]:
+    """Writes the files, each with its question beside it, and gives what is true of each by its name."""
+    (out / "pictures").mkdir(parents=True, exist_ok=True)
+    (out / "clips").mkdir(exist_ok=True)
     truth: dict[str, dict] = {}
-    for i, (scene, rng) in enumerate(pictures(args.seed, args.pictures)):
+    for i, (scene, rng) in enumerate(scenes_of(seed, pictures)):
         name = f"pictures/{i:04}.{'png' if i % 4 < 2 else 'jpg'}"
-        draw(scene, rng).save(args.out / name, **({} if name.endswith("png") else {"quality": 90}))
+        draw(scene, rng).save(out / name, **({} if name.endswith("png") else {"quality": 90}))
         kind, question, answer = ask(rng, scene, held_out=True)
-        truth[name] = facts(scene) | {"question": question, "answer": answer, "kind": kind}
-        (args.out / name).with_suffix(".txt").write_text(question)
-    for i, (clip, rng) in enumerate(clips(args.seed, args.clips)):
+        told = [caption(scene, "descriptive", variant) for variant in (0, 1)]
+        truth[name] = facts(scene) | {"question": question, "answer": answer, "kind": kind, "captions": told}
+    for i, (clip, rng) in enumerate(clips_of(seed, clips)):
         name = f"clips/{i:04}.mp4"
-        write_clip(clip, args.out / name, rng)
+        write_clip(clip, out / name, rng)
         kind, question, answer = ask_clip(rng, clip, held_out=True)
-        truth[name] = facts(clip.scene) | {"motion": clip.motion, "question": question, "answer": answer, "kind": kind}
-        (args.out / name).with_suffix(".txt").write_text(question)
-    (args.out / "truth.json").write_text(json.dumps(truth, indent=1))
-
-
-if __name__ == "__main__":
-    main()
+        told = [clip_caption(clip, "descriptive", 0)]
+        truth[name] = facts(clip.scene) | {"motion": clip.motion, "question": question, "answer": answer, "kind": kind, "captions": told}
+    for name, known in truth.items():
+        (out / name).with_suffix(".txt").write_text(known["question"])
+    return truth

@@ -20,7 +20,7 @@ from captions import PROMPTS  # noqa: E402
 from dialogue import END, PAD, prompt_ids  # noqa: E402
 from evlm import Evlm  # noqa: E402
 from export import load_run  # noqa: E402
-from held_out import clips, draw, facts, pictures, size_of, to_bytes  # noqa: E402
+from held_out import clips_of, draw, facts, scenes_of, size_of, to_bytes  # noqa: E402
 from pool import SIDE  # noqa: E402
 from questions import ask, ask_clip  # noqa: E402
 from render import render  # noqa: E402
@@ -56,12 +56,12 @@ def answers(model: Evlm, tokenizer: Tokenizer, prompts: list[str], shown: list[l
 
 def measure(model: Evlm, tokenizer: Tokenizer, n_pictures: int, n_clips: int, seed: int = 1) -> tuple[dict, dict, dict, dict]:
     truth, shown, questions = {}, {}, {}
-    for i, (scene, rng) in enumerate(pictures(seed, n_pictures)):
+    for i, (scene, rng) in enumerate(scenes_of(seed, n_pictures)):
         name = f"picture {i}"
         shown[name] = [pixels(draw(scene, rng))]
         kind, questions[name], answer = ask(rng, scene, held_out=True)
         truth[name] = facts(scene) | {"answer": answer, "kind": kind}
-    for i, (clip, rng) in enumerate(clips(seed, n_clips)):
+    for i, (clip, rng) in enumerate(clips_of(seed, n_clips)):
         name = f"clip {i}"
         width, height = size_of(clip.scene.aspect, rng, even=True)
         frames = [render(at_time(clip, (k + 0.5) / FRAMES), width, height)[0] for k in range(FRAMES)]

@@ -12,38 +12,50 @@ WORDINGS = {
     "colour": (
         "What colour is the {shape}?", "What color is the {shape}?", "Which colour does the {shape} have?",
         "Tell me the colour of the {shape}.", "The {shape} is what colour?", "Name the colour of the {shape}.",
+        "What's the colour of the {shape}?", "Say what colour the {shape} is.", "Can you tell me the colour of the {shape}?",
         "Which colour is the {shape}?",
     ),
     "shape": (
         "What shape is {colour}?", "Which shape is {colour}?", "What is the shape of the {colour} one?", "What is the {colour} thing?",
         "Which of the shapes is {colour}?", "What is {colour} here?",
+        "What kind of shape is {colour}?", "Tell me which shape is {colour}.", "Name the {colour} shape.", "Say which one is {colour}.",
         "Name the shape that is {colour}.",
     ),
     "where": (
         "Where is the {shape}?", "Where can I find the {shape}?", "In which part of the picture is the {shape}?",
         "Where do you see the {shape}?", "What is the position of the {shape}?",
+        "Say where the {shape} is.", "Tell me the position of the {shape}.", "Whereabouts is the {shape}?",
+        "Where in the picture is the {shape}?",
         "Tell me where the {shape} is.",
     ),
     "at": (
         "What is {place}?", "What do you see {place}?", "Which shape is {place}?", "Tell me what is {place}.",
+        "Which thing is {place}?", "Say what is {place}.", "Name what is {place}.", "What can be seen {place}?", "What is there {place}?",
         "What can you see {place}?",
     ),
     "size": (
         "How big is the {shape}?", "How large is the {shape}?", "What size is the {shape}?", "What is the size of the {shape}?",
+        "Say how big the {shape} is.", "Tell me the size of the {shape}.", "Tell me how large the {shape} is.",
+        "Is the {shape} small, medium or large?", "Can you tell me how big the {shape} is?", "Tell me, how big is the {shape}?",
         "Tell me how big the {shape} is.",
     ),
     "texture": (
         "What pattern does the {shape} have?", "What texture does the {shape} have?", "What is the pattern of the {shape}?",
         "What is on the {shape}?", "How is the {shape} patterned?",
+        "Tell me the pattern of the {shape}.", "What kind of pattern is on the {shape}?", "Which texture does the {shape} have?",
+        "Which pattern is on the {shape}?", "Say how the {shape} is patterned.",
         "Which pattern does the {shape} have?",
     ),
     "count": (
         "How many shapes are there?", "How many shapes do you see?", "How many things are in the picture?", "Count the shapes.",
         "What is the number of shapes?", "How many objects are there?",
+        "How many shapes does the picture have?", "Tell me how many shapes there are.", "How many shapes can be seen?",
         "How many shapes can you see?",
     ),
     "count_of": (
         "How many {colour} shapes are there?", "How many {colour} shapes do you see?", "Count the {colour} shapes.",
+        "Tell me how many {colour} shapes there are.", "What is the number of {colour} shapes?", "How many shapes are {colour}?",
+        "How many of the shapes are {colour}?", "How many {colour} ones can you see?", "How many {colour} shapes does the picture have?",
         "How many {colour} shapes can you see?",
     ),
     "background": (
@@ -53,15 +65,21 @@ WORDINGS = {
     ),
     "exists": (
         "Is there {a_name}?", "Do you see {a_name}?", "Can you see {a_name}?", "Does the picture show {a_name}?",
+        "Is there {a_name} here?", "Is there {a_name} in this image?", "Is there {a_name} to be seen?", "Is {a_name} there?",
+        "Do you see {a_name} in the picture?", "Can you see {a_name} in this picture?", "Tell me if there is {a_name}.",
+        "Is {a_name} in the picture?", "Does this image have {a_name}?",
         "Is there {a_name} in the picture?",
     ),
     "direction": (
         "Which way does it move?", "Which way does the {shape} move?", "In which direction does the {shape} move?",
         "Where does the {shape} go?", "In what direction does it move?", "Which way does it go?",
+        "Tell me which way the {shape} moves.", "Where is the {shape} going?", "Which way is the {shape} going?",
         "Which way does the {shape} go?",
     ),
     "motion": (
         "What does the {shape} do?", "What happens to the {shape}?", "What is the {shape} doing?", "How does the {shape} change?",
+        "Say what the {shape} does.", "Tell me what happens to the {shape}.", "What does the {shape} do in this clip?",
+        "Can you tell me what the {shape} does?",
         "Tell me what the {shape} does.",
     ),
     "mover_colour": (
@@ -71,6 +89,7 @@ WORDINGS = {
     ),
     "mover_shape": (
         "What shape is it?", "Which shape is this?", "What moves?", "What shape is {colour}?", "Which shape moves?",
+        "Tell me which shape is {colour}.", "Name the {colour} shape.",
         "Name the shape that is {colour}.",
     ),
 }

@@ -6,18 +6,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ClipFrame } from '../../../contract/caption.ts';
 import { clipFacts, clipFrames, evenRuns, frameSize } from '../../../main/media/clip.ts';
 import { temporaryFolder } from '../../fixtures/host.ts';
+import { canRun } from '../../fixtures/programs.ts';
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 const at = (name: string): string => join(folder.path, name);
 
-function canRun(program: string): boolean {
-  try {
-    execFileSync(program, ['-version'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-}
 const hasFfmpeg = canRun('ffmpeg') && canRun('ffprobe');
 const make = (...args: string[]): void =>
   void execFileSync('ffmpeg', ['-nostdin', '-loglevel', 'error', '-y', ...args], { stdio: 'pipe' });

@@ -11,6 +11,7 @@ import { outOfMemory, recentSpeed, smallestAnswerTokens, tooLong } from '../chat
 import type { ChatBackend, LoadedModel } from '../chat-backend.ts';
 import { estimateFolder } from '../inspect/folder-fit.ts';
 import { ThoughtQuoter, ThoughtTags, withoutThoughts } from '../thoughts.ts';
+import { threadsFor } from '../threads.ts';
 import { loadTemplate } from './template.ts';
 import type { ChatMessage, ChatTemplate } from './template.ts';
 import { loadTokenizer } from './tokenizer.ts';
@@ -170,7 +171,7 @@ export class FolderBackend implements ChatBackend {
           {
             device,
             folder: modelPath,
-            threads: compute.threads ?? 0,
+            threads: threadsFor(compute.threads, estimate.weightsBytes),
             precision: 'fast',
             cacheType: compute.chatCache ?? 'f16',
             contextSize: wanted,

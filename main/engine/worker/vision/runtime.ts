@@ -12,6 +12,7 @@ import { followed } from '../followed.ts';
 import type { ChatTemplate } from '../text/template.ts';
 import { loadTokenizer } from '../text/tokenizer.ts';
 import type { TextTokenizer } from '../text/tokenizer.ts';
+import { threadsFor } from '../threads.ts';
 import { LoopDetector } from './loops.ts';
 import { loadVisionTemplate, visionPrompt } from './prompt.ts';
 import type { SeenPicture } from './prompt.ts';
@@ -221,7 +222,7 @@ export class VisionRuntime {
             {
               folder: choice.path,
               device: 'cpu',
-              threads: choice.threads ?? 0,
+              threads: threadsFor(choice.threads, weightBytes),
               precision: choice.precision,
               cacheType: 'f16',
               contextSize: Math.min(contextSize, contextLimit),
