@@ -47,6 +47,9 @@ export const engineReportSchema = z.object({
 });
 export type EngineReport = z.infer<typeof engineReportSchema>;
 
+/** Of a model on a graphics card: how many of `all` its layers are there; the CPU runs those before them. */
+export const cardLayersSchema = z.object({ count: z.number().int().positive(), all: z.number().int().positive() });
+
 export const engineStatusSchema = z.object({
   state: z.enum(['starting', 'ready', 'busy', 'restarting', 'failed', 'stopped']),
   pid: z.number().int().nullable(),
@@ -61,7 +64,8 @@ export const engineStatusSchema = z.object({
       /** Which of our kernels it runs on, e.g. `4-bit avx512 int8`; null where another engine runs it. */
       kernel: z.string().nullable(),
       memoryBytes: z.number().nonnegative(),
-      /** Why it runs there and not on the graphics card, where that is so. */
+      cardLayers: cardLayersSchema.optional(),
+      /** Why it runs there and not, or not all of it, on the graphics card, where that is so. */
       note: z.string().optional(),
     })
     .nullable(),

@@ -263,7 +263,7 @@ export interface TextModelOptions extends Pick<EvaluateOptions, 'folder' | 'thre
   /** The most tokens of a chat; no more than the model's own length. */
   readonly contextSize: number;
   readonly cacheType: 'f32' | 'f16' | 'q8';
-  /** `cuda`: the card with the most free memory, by our own kernels; fails where it cannot. */
+  /** `cuda`: as many layers as fit on the card with the most free memory, by our own kernels; fails where none does. */
   readonly device: 'cpu' | 'cuda';
 }
 
@@ -296,6 +296,9 @@ export interface TextModel {
     kernel: string;
     /** `CPU`, or the card's name. */
     device: string;
+    /** Of a model on a card: how many of its `layers` are there; the CPU runs those before them. */
+    cardLayers?: number;
+    layers?: number;
     weightBytes: number;
     cacheBytes: number;
     contextSize: number;

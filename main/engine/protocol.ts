@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { clipFrameSchema } from '../../contract/caption.ts';
 import { answerStageSchema, answerStatsSchema, samplerSchema } from '../../contract/chat.ts';
 import { bytesSchema, nothingSchema } from '../../contract/common.ts';
-import { deviceMemorySchema, engineReportSchema } from '../../contract/engine.ts';
+import { cardLayersSchema, deviceMemorySchema, engineReportSchema } from '../../contract/engine.ts';
 import { errorDataSchema } from '../../contract/errors.ts';
 import { capabilitySchema, fitSchema, modelKindSchema } from '../../contract/models.ts';
 import { call, stream } from '../../contract/rpc/define.ts';
@@ -77,7 +77,8 @@ export const loadedModelSchema = z.object({
   kernel: z.string().nullable(),
   memoryBytes: z.number().nonnegative(),
   contextSize: z.number().int().positive(),
-  /** Why it runs there and not on the graphics card, where that is so. */
+  cardLayers: cardLayersSchema.optional(),
+  /** Why it runs there and not, or not all of it, on the graphics card, where that is so. */
   note: z.string().optional(),
 });
 

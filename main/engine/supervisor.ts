@@ -454,11 +454,12 @@ export class EngineSupervisor implements Engine {
       const shown =
         loadedModel === null
           ? null
-          : (({ name, device, kernel, memoryBytes, note }) => ({
+          : (({ name, device, kernel, memoryBytes, cardLayers, note }) => ({
               name,
               device,
               kernel,
               memoryBytes,
+              ...(cardLayers === undefined ? {} : { cardLayers }),
               ...(note === undefined ? {} : { note }),
             }))(loadedModel);
       this.#change({ memory: { engineBytes, ...machine, card }, loadedModel: shown });

@@ -1,42 +1,56 @@
 #!/bin/bash
-# Builds, compares and measures the CUDA kernels on the device of this machine. Needs nvcc, cmake and this repository;
-# works offline; ends within eight minutes.
+# Builds, compares and measures the CUDA kernels on the device of this machine. Needs nvcc, cmake, a C++ compiler and
+# this repository; works offline; ends within eight minutes.
 #
-# usage: native/cuda/check.sh            all of it; without a device, what needs none, and exit code 3
+# usage: native/cuda/check.sh            all of it; without a device, what needs none
 #        native/cuda/check.sh --compile  only compiles, for every architecture, and prints the registers' table
 #
+# exit code: 0 all is well; 1 something failed or did not get its turn; 2 a tool is missing; 3 all is well, without a
+# device
+#
 # LUTRA_CHECK_BUILD  where to build (default build/cuda-check); LUTRA_CHECK_JOBS: compilers side by side (default: cores);
-# OUT: a folder that gets report.md and the logs
+# LUTRA_CHECK_LIMIT: seconds for all of it; LUTRA_CUDA_ARCHITECTURES: of the code, e.g. "80;90a"; OUT: a folder that gets
+# report.md and the logs
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 build=${LUTRA_CHECK_BUILD:-$root/build/cuda-check}
-mkdir -p "$build"
 report=$build/report.md
-: > "$report"
 jobs=${LUTRA_CHECK_JOBS:-$(nproc)}
+all_architectures='80;86;89;90a'
 failed=0
 began=$SECONDS
-limit=470 # seconds, of all
+limit=${LUTRA_CHECK_LIMIT:-470}
 
-# Runs a command for at most $1 seconds, and no longer than what is left; its output goes to the screen and to the report.
+usage() { sed -n '5,10s/^# \{0,1\}//p' "$0"; }
+case ${1:-} in
+  '' | --compile) [ $# -le 1 ] || { usage; exit 2; } ;;
+  *) usage; exit 2 ;;
+esac
+mkdir -p "$build" || { echo "The folder $build cannot be made: choose another with LUTRA_CHECK_BUILD."; exit 2; }
+: > "$report"
+
+say() { printf '%s\n' "$@" | tee -a "$report"; }
+left() { echo $((limit - (SECONDS - began))); }
+# Runs a command for at most $1 seconds, and no longer than what is left.
 bounded() {
-  local most=$1 left=$((limit - (SECONDS - began)))
+  local most=$1 rest
+  rest=$(left)
   shift
-  [ "$most" -lt "$left" ] || most=$left
+  [ "$most" -lt "$rest" ] || most=$rest
   if [ "$most" -lt 1 ]; then
     echo "Not run, the time is up: $*"
     return 124
   fi
   timeout --kill-after=5 "$most" "$@"
 }
-say() { printf '%s\n' "$@" | tee -a "$report"; }
+# A part of the report: its title, its most seconds, its command.
 part() {
-  local title=$1 most=$2
+  local title=$1 most=$2 code
   shift 2
   say "" "" "## $title" ""
-  bounded "$most" "$@" 2>&1 | tee -a "$report"
-  local code=${PIPESTATUS[0]}
+  bounded "$most" "$@" < /dev/null 2>&1 | tee -a "$report"
+  code=${PIPESTATUS[0]}
   if [ "$code" -ne 0 ]; then
     say "" "**Failed** with $code$([ "$code" -eq 124 ] && echo ' (out of time)')."
     failed=1
@@ -44,82 +58,118 @@ part() {
   return "$code"
 }
 registers() {
-  local logs
-  logs=$(find "$build" -name '*.cu.o.log')
   say "" "## Registers" "" "| kernel | architecture | registers | bytes spilled |" "|---|---|---|---|"
-  # shellcheck disable=SC2086
-  cat $logs | c++filt -p | awk -f "$here/registers.awk" | sort -u | tee -a "$report"
+  find "$build" -name '*.cu.o.log' -exec cat {} + | c++filt -p | awk -f "$here/registers.awk" | sort -u | tee -a "$report"
 }
 deliver() {
-  if [ -n "${OUT:-}" ]; then
-    mkdir -p "$OUT"
-    cp "$report" "$OUT/report.md"
-    [ -f "$build/build.log" ] && cp "$build/build.log" "$OUT/"
-  fi
   say "" "$((SECONDS - began)) s in all."
+  [ -n "${OUT:-}" ] || return 0
+  mkdir -p "$OUT" && cp "$report" "$OUT/report.md"
+  [ -f "$build/build.log" ] && cp "$build/build.log" "$OUT/"
 }
-configure() {
-  cmake -S "$here/check" -B "$build" "$@" > "$build/build.log" 2>&1
+# The report's end, and the script's.
+finish() {
+  deliver
+  exit "$1"
 }
-compile() {
-  bounded "$1" cmake --build "$build" --parallel "$jobs" --target "${@:2}" >> "$build/build.log" 2>&1
+# Configures for $1 (architectures; empty: the device's own) with further options, and builds targets in at most $2 s.
+build_all() {
+  local architectures=$1 most=$2 code
+  shift 2
+  local options=()
+  while [ "${1:0:1}" = - ]; do
+    options+=("$1")
+    shift
+  done
+  # What an earlier run chose must not stay.
+  if [ -n "$architectures" ]; then
+    options+=("-DLUTRA_CUDA_ARCHITECTURES=$architectures")
+  else
+    options+=(-ULUTRA_CUDA_ARCHITECTURES)
+  fi
+  if ! cmake -S "$here/check" -B "$build" "${options[@]}" > "$build/build.log" 2>&1; then
+    tail -n 30 "$build/build.log"
+    say "It cannot be configured; the reason stands above and in $build/build.log."
+    finish 1
+  fi
+  bounded "$most" cmake --build "$build" --parallel "$jobs" --target "$@" >> "$build/build.log" 2>&1
+  code=$?
+  if [ "$code" -eq 124 ]; then
+    say "It did not build in the time that there was: give it more with LUTRA_CHECK_LIMIT, and run this again to go on."
+    finish 1
+  elif [ "$code" -ne 0 ]; then
+    tail -n 30 "$build/build.log"
+    say "It does not build; the reason stands above and in $build/build.log."
+    finish 1
+  fi
 }
 
 if ! command -v nvcc > /dev/null && [ ! -x /usr/local/cuda/bin/nvcc ]; then
   say "nvcc is missing: install CUDA's toolkit, 12.4 or newer."
-  exit 2
+  finish 2
 fi
+for tool in cmake "${CXX:-c++}"; do
+  command -v "$tool" > /dev/null || { say "$tool is missing: install it, and run this again."; finish 2; }
+done
 
 if [ "${1:-}" = --compile ]; then
+  architectures=${LUTRA_CUDA_ARCHITECTURES:-$all_architectures}
   limit=${LUTRA_CHECK_LIMIT:-3600}
-  configure "-DLUTRA_CUDA_ARCHITECTURES=${LUTRA_CUDA_ARCHITECTURES:-80;86;89;90a}" -DLUTRA_CHECK_EMULATION=OFF &&
-    compile "$limit" lutra-cuda-lut-check || { tail -n 30 "$build/build.log"; say "It does not compile."; deliver; exit 1; }
-  say "Compiled without warnings for ${LUTRA_CUDA_ARCHITECTURES:-80, 86, 89, 90a}, and as PTX for the oldest."
+  build_all "$architectures" "$limit" -DLUTRA_CHECK_EMULATION=OFF lutra-cuda-lut-check lutra-cuda-whole-model
+  say "Compiled without warnings for $architectures, and as PTX for the oldest."
   registers
-  deliver
-  exit 0
+  finish 0
 fi
-[ $# -eq 0 ] || { sed -n '5,6s/^# //p' "$0"; exit 2; }
 
 say "# CUDA check" ""
 has_device=0
 architectures=${LUTRA_CUDA_ARCHITECTURES:-}
 if command -v nvidia-smi > /dev/null; then
-  if nvidia-smi -L > /dev/null 2>&1; then has_device=1; fi
+  if nvidia-smi -L 2> /dev/null | grep -q '^GPU '; then has_device=1; fi
 elif [ -e /dev/nvidia0 ]; then
   has_device=1
-  architectures=${architectures:-80;86;89;90a} # nobody says which it is
+  architectures=${architectures:-$all_architectures} # nobody says which it is
 fi
 
 if [ "$has_device" -eq 0 ]; then
-  say "No device here (nvidia-smi and /dev say so): the kernels are compiled for compute capability ${LUTRA_CUDA_ARCHITECTURES:-8.0} and compared in the emulation; nothing is measured."
-  configure "-DLUTRA_CUDA_ARCHITECTURES=${LUTRA_CUDA_ARCHITECTURES:-80}" &&
-    compile 400 lutra-cuda-lut-check cuda-lut-test || { tail -n 30 "$build/build.log"; say "It does not build."; deliver; exit 1; }
-  part "The emulation" 120 "$build/lut/cuda-lut-test"
+  architectures=${architectures:-80}
+  limit=${LUTRA_CHECK_LIMIT:-3600} # nobody waits for a lent machine
+  say "No device here (nvidia-smi and /dev say so): the kernels are compiled for compute capability $architectures and compared in the emulation; nothing is measured."
+  build_all "$architectures" "$limit" -DLUTRA_CHECK_EMULATION=ON lutra-cuda-lut-check lutra-cuda-whole-model cuda-lut-test
+  part "The emulation" 300 "$build/lut/cuda-lut-test"
   say ""
-  "$build/lut-check" device | tee -a "$report"
+  # Both programs open, find no device, say so and stop.
+  for program in "lut-check device" whole-model; do
+    # shellcheck disable=SC2086
+    "$build"/$program 2>&1 | tee -a "$report"
+    code=${PIPESTATUS[0]}
+    if [ "$code" -ne 3 ]; then
+      say "**Failed**: $program ended with $code where 3 tells that there is no device."
+      failed=1
+    fi
+  done
   registers
-  deliver
-  [ "$failed" -eq 0 ] || exit 1
-  exit 3
+  [ "$failed" -eq 0 ] || finish 1
+  finish 3
 fi
 
-configure -DLUTRA_CHECK_EMULATION=OFF ${architectures:+"-DLUTRA_CUDA_ARCHITECTURES=$architectures"} &&
-  compile 240 lutra-cuda-lut-check || { tail -n 30 "$build/build.log"; say "It does not build."; deliver; exit 1; }
+build_all "$architectures" 300 -DLUTRA_CHECK_EMULATION=OFF lutra-cuda-lut-check lutra-cuda-whole-model
 say "Built in $((SECONDS - began)) s."
-part "The device" 20 "$build/lut-check" device
+part "The device" 30 "$build/lut-check" device || finish 1
 part "Every kernel against the processor" 60 "$build/lut-check" full
-part "Times" 90 "$build/lut-check" time
-# What matters most comes first: the sanitizers get what is left.
-part "A whole model" 170 "$here/check_end_to_end.sh" "$build"
-sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2> /dev/null)
-if [ -n "$sanitizer" ]; then
+part "Times" 110 "$build/lut-check" time
+part "A text on a small model" 40 "$build/whole-model" text
+part "A whole model of Llama-3-8B's shape" 170 "$build/whole-model"
+# What matters most came first: the sanitizer gets what is left.
+sanitizer=$(command -v compute-sanitizer || true)
+[ -n "$sanitizer" ] || sanitizer=/usr/local/cuda/bin/compute-sanitizer
+if [ -x "$sanitizer" ]; then
   for tool in memcheck racecheck; do
-    part "compute-sanitizer, $tool" 60 "$sanitizer" --tool "$tool" --error-exitcode 9 "$build/lut-check" small
+    part "compute-sanitizer, $tool, products" 60 "$sanitizer" --tool "$tool" --error-exitcode 9 "$build/lut-check" small
+    part "compute-sanitizer, $tool, a small model" 60 "$sanitizer" --tool "$tool" --error-exitcode 9 "$build/whole-model" small
   done
 else
   say "" "compute-sanitizer is not installed: not run."
 fi
 registers
-deliver
-exit "$failed"
+finish "$failed"

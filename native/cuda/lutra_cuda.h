@@ -11,7 +11,7 @@
 namespace lutra::cuda {
 
 /// Raised with every change of what stands here, in llama/step.h or in lut_layout.h.
-constexpr std::int32_t interface_version = 1;
+constexpr std::int32_t interface_version = 2;
 constexpr const char* interface_symbol = "lutra_cuda_interface";
 
 enum class Code : std::int32_t { ok, no_driver, no_device, out_of_memory, bad_input, failed };
@@ -91,6 +91,9 @@ struct Interface {
   Code (*set_window)(Model* model, std::int32_t layer, std::int32_t positions, Problem* problem);
   Code (*add_dense)(Model* model, const DenseWeight* weight, Problem* problem);
   Code (*add_packed)(Model* model, const PackedWeight* weight, Problem* problem);
+  /// The layers before `layer` are not this model's, and where there are such, neither is the embedding, unless it is
+  /// the head: what was given of them is freed, and sessions take the residual stream in the place of tokens.
+  Code (*begin_at)(Model* model, std::int32_t layer, Problem* problem);
   std::uint64_t (*model_bytes)(const Model* model);
 
   /// `bytes_cache`: keys and values in signed bytes, else in f16.
@@ -105,14 +108,17 @@ struct Interface {
   std::int32_t (*positions)(const Session* session);
   /// Room for 256 more positions, whose rotary angles are cos and sin f32 (256, head_dim / 2).
   Code (*add_page)(Session* session, const float* cosines, const float* sines, Problem* problem);
-  /// Adds tokens from `position` on. `logits`: null, or (vocab_size) after the last, or of all tokens (tokens,
-  /// vocab_size). `tap` may be null.
-  Code (*prefill)(Session* session, const std::int32_t* tokens, std::int32_t count, std::int32_t position,
-                  bool all_logits, float* logits, const Tap* tap, Problem* problem);
+  /// Adds tokens from `position` on. Of a model that begins at a later layer: `residual` f32 (tokens, hidden_size) is
+  /// what the layer before it hands on, and `tokens` may be null; else `residual` is null. `logits`: null, or
+  /// (vocab_size) after the last, or of all tokens (tokens, vocab_size). `tap` may be null.
+  Code (*prefill)(Session* session, const std::int32_t* tokens, const float* residual, std::int32_t count,
+                  std::int32_t position, bool all_logits, float* logits, const Tap* tap, Problem* problem);
   /// Draws a token from the logits after what was added last.
   Code (*draw)(Session* session, const StepInput* step, std::int32_t* token, Problem* problem);
-  /// Adds `step->token` and draws the one after it: one launch of one graph. `logits` may be null.
-  Code (*step)(Session* session, const StepInput* step, std::int32_t* token, float* logits, Problem* problem);
+  /// Adds `step->token`, or the token whose `residual` (hidden_size) is given, and draws the one after it: one launch
+  /// of one graph. `logits` may be null.
+  Code (*step)(Session* session, const StepInput* step, const float* residual, std::int32_t* token, float* logits,
+               Problem* problem);
 };
 
 }  // namespace lutra::cuda

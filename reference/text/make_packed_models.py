@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, LlamaConfig
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 sys.path.append(str(Path(__file__).parents[1] / "lut"))
 from make_flute import hadamard, pack  # noqa: E402
@@ -50,6 +51,32 @@ def stored_weight(name: str, key: str, bits: int, group: int, shape: tuple[int, 
     return tensors, (values.reshape(rows, -1, HADAMARD) @ hadamard(HADAMARD)).reshape(shape)
 
 
+def rounded(x: torch.Tensor) -> torch.Tensor:
+    return x.half().float()
+
+
+def attend_in_f16(module, query, key, value, attention_mask, scaling, **_):
+    """Attention (heads as keys) whose queries, keys, values and shares are rounded to f16, and whose sums are f32."""
+    n = query.shape[2]
+    scores = rounded(query * scaling) @ rounded(key).transpose(2, 3)
+    scores = scores.masked_fill(torch.ones(n, n).triu(1).bool(), -torch.inf)
+    shares = torch.exp(scores - scores.amax(-1, keepdim=True))
+    mixed = rounded(shares) @ rounded(value) / shares.sum(-1, keepdim=True)
+    return mixed.transpose(1, 2), None
+
+
+def in_f16(model):
+    """The model with what products and attention take rounded to f16, as on a graphics card. FLUTE's random weights
+    spread a token's scores by 15 nats: every rounding there is another mix of values, and their logits are off by up to
+    8e-3 of their range whoever computes them in f16."""
+    ALL_ATTENTION_FUNCTIONS.register("f16", attend_in_f16)
+    model.set_attn_implementation("f16")
+    for module in model.modules():
+        if isinstance(module, torch.nn.Linear):
+            module.register_forward_pre_hook(lambda _, inputs: (rounded(inputs[0]),))
+    return model
+
+
 def main() -> None:
     for name, (bits, hidden, layers, group) in CASES.items():
         torch.manual_seed(len(name))
@@ -84,7 +111,11 @@ def main() -> None:
         tokens = torch.randint(0, 160, (1, 40), generator=torch.Generator().manual_seed(9))
         with torch.no_grad():
             logits = model(tokens).logits[0].numpy()
-        np.savez_compressed(folder / "expected.npz", tokens=tokens[0].numpy().astype(np.int32), logits=logits)
+        arrays = {"tokens": tokens[0].numpy().astype(np.int32), "logits": logits}
+        if name.startswith("flute"):
+            with torch.no_grad():
+                arrays["f16_logits"] = in_f16(model)(tokens).logits[0].numpy()
+        np.savez_compressed(folder / "expected.npz", **arrays)
 
 
 if __name__ == "__main__":

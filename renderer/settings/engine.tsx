@@ -2,7 +2,7 @@ import { Check, X } from 'lucide-react';
 import { useState } from 'react';
 import type { ReactElement } from 'react';
 import { useTranslation } from 'react-i18next';
-import type { EngineReport } from '../../contract/engine.ts';
+import type { EngineReport, EngineStatus } from '../../contract/engine.ts';
 import { useUpdateSettings } from '../client/actions.ts';
 import { useStudio } from '../client/context.tsx';
 import { useEngine, useSettings } from '../client/stores.ts';
@@ -83,7 +83,11 @@ export function EngineSettings(): ReactElement {
           />
         </Field>
       </Group>
-      {report === null ? <p className="pb-4 text-muted">{t('settings.noReport')}</p> : <Report report={report} />}
+      {report === null ? (
+        <p className="pb-4 text-muted">{t('settings.noReport')}</p>
+      ) : (
+        <Report report={report} loadedModel={status?.loadedModel ?? null} />
+      )}
       <Button isBusy={isRestarting} onClick={() => void restart()}>
         {t('settings.restart')}
       </Button>
@@ -91,7 +95,13 @@ export function EngineSettings(): ReactElement {
   );
 }
 
-function Report({ report }: { report: EngineReport }): ReactElement {
+function Report({
+  report,
+  loadedModel,
+}: {
+  report: EngineReport;
+  loadedModel: EngineStatus['loadedModel'];
+}): ReactElement {
   const { t } = useTranslation();
   const { selfTest, versions, cpuModule } = report;
   const failed = selfTest.checks.filter(({ ok }) => !ok).length;
@@ -111,6 +121,11 @@ function Report({ report }: { report: EngineReport }): ReactElement {
                 })}
               </span>
             </p>
+            {loadedModel?.cardLayers === undefined || device.description !== loadedModel.device ? null : (
+              <p className="pt-0.5 text-xs text-muted">
+                {loadedModel.name} · {t('status.cardLayers')}: {t('status.cardLayersOf', loadedModel.cardLayers)}
+              </p>
+            )}
             {device.features.length === 0 ? null : (
               <p className="pt-0.5 text-xs text-muted">{device.features.join(' · ')}</p>
             )}

@@ -18,10 +18,15 @@ const dotColours: Record<EngineStatus['state'] | 'offline', string> = {
   offline: 'bg-danger',
 };
 
-/** The device that models run on, as its maker names it. */
+/** The device that models run on, as its maker names it; with the CPU where that has some of the layers. */
 function deviceName(status: EngineStatus | null): string | null {
   if (status === null) return null;
-  if (status.loadedModel !== null && status.loadedModel.device !== 'CPU') return status.loadedModel.device;
+  const { loadedModel } = status;
+  if (loadedModel !== null && loadedModel.device !== 'CPU') {
+    const layers = loadedModel.cardLayers;
+    const isShared = layers !== undefined && layers.count < layers.all;
+    return isShared ? `${loadedModel.device} ${layers.count}/${layers.all} + CPU` : loadedModel.device;
+  }
   const devices = status.report?.devices ?? [];
   const main = devices.find(({ backend }) => backend !== 'cpu') ?? devices[0];
   return main?.description ?? null;
@@ -148,7 +153,14 @@ function EngineDetails({ status }: { status: EngineStatus }): ReactElement {
             })}
           </Row>
         )}
-        {loadedModel?.note === undefined ? null : <Row label={t('status.onProcessor')}>{loadedModel.note}</Row>}
+        {loadedModel?.cardLayers === undefined ? null : (
+          <Row label={t('status.cardLayers')}>{t('status.cardLayersOf', loadedModel.cardLayers)}</Row>
+        )}
+        {loadedModel?.note === undefined ? null : (
+          <Row label={t(loadedModel.cardLayers === undefined ? 'status.onProcessor' : 'status.cardShort')}>
+            {loadedModel.note}
+          </Row>
+        )}
         {status.tokensPerSecond === null ? null : (
           <Row label={t('status.speed')}>{formatSpeed(status.tokensPerSecond)}</Row>
         )}

@@ -1,4 +1,5 @@
 /** A studio whose graphics card is the emulation: all that stands between a chat and the kernels is the real thing. */
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { defaultSampler } from '../../contract/chat.ts';
@@ -26,6 +27,7 @@ afterAll(() => folder.remove());
 afterEach(() => {
   delete process.env['LUTRA_CUDA_LIBRARY'];
   delete process.env['LUTRA_EMULATED_BYTES'];
+  delete process.env['LUTRA_EMULATED_TAKEN'];
 });
 
 async function withStudio<Result>(library: string, use: (studio: OpenStudio) => Promise<Result>): Promise<Result> {
@@ -64,7 +66,8 @@ describe('a graphics card that our kernels run on', () => {
     await withStudio(emulation, async (studio) => {
       const { text, status } = await ask(studio);
       expect(text.trim()).not.toBe('');
-      expect(status.loadedModel).toMatchObject({ device: 'Emulated card', kernel: '16-bit CUDA sm_80' });
+      const cardLayers = { count: 3, all: 3 };
+      expect(status.loadedModel).toMatchObject({ device: 'Emulated card', kernel: '16-bit CUDA sm_80', cardLayers });
       expect(status.loadedModel?.note).toBeUndefined();
       expect(status.memory.card).toMatchObject({ name: 'Emulated card' });
       expect(status.memory.card?.freeBytes).toBeLessThan(status.memory.card?.totalBytes ?? 0);
@@ -78,14 +81,49 @@ describe('a graphics card that our kernels run on', () => {
     await withStudio(emulation, async (studio) => {
       const { status } = await ask(studio);
       expect(status.loadedModel?.device).toBe('CPU');
-      expect(status.loadedModel?.note).toMatch(/needs about \d+ MB on Emulated card, which has \d+ MB free of 1 MB/);
+      expect(status.loadedModel?.note).toMatch(/needs about \d+ MB .*on Emulated card, which has \d+ MB free of 1 MB/);
     });
   });
 
-  test('decides whether a model fits', async () => {
+  test('with room for some layers gets those, and the CPU runs the others', async () => {
+    process.env['LUTRA_EMULATED_BYTES'] = '5100000';
+    await withStudio(emulation, async (studio) => {
+      const { text, status } = await ask(studio);
+      expect(text.trim()).not.toBe('');
+      expect(status.loadedModel).toMatchObject({ device: 'Emulated card', cardLayers: { count: 2, all: 3 } });
+      expect(status.loadedModel?.kernel).toMatch(/^16-bit CUDA sm_80; 8-bit /);
+    });
+  });
+
+  test('whose memory another program takes leaves the chat to the CPU, in mid-answer, and says so', async () => {
+    const taken = join(folder.path, 'taken');
+    process.env['LUTRA_EMULATED_TAKEN'] = taken;
+    await withStudio(emulation, async (studio) => {
+      const { client } = studio;
+      const { id } = await client.chat.create({ modelId: await addedModel(studio) });
+      await client.chat.update({ conversationId: id, sampler: { ...defaultSampler, maxTokens: 4, seed: 5 } });
+      const status = async (): Promise<EngineStatus['loadedModel']> => (await client.engine.status({})).loadedModel;
+      await client.chat.send({ conversationId: id, text: 'the river' });
+      expect(await answered(client, id)).toMatchObject({ status: 'complete' });
+      await expect.poll(async () => (await status())?.device, { timeout: 20_000 }).toBe('Emulated card');
+      await writeFile(taken, '');
+      // More than the positions that the card has memory for already.
+      await client.chat.send({ conversationId: id, text: 'the river and the hill '.repeat(40) });
+      expect(await answered(client, id)).toMatchObject({ status: 'complete', error: null });
+      await expect.poll(async () => (await status())?.device, { timeout: 20_000 }).toBe('CPU');
+      expect((await status())?.note).toMatch(/MB free of/);
+    });
+  });
+
+  test.each([
+    [1e9, 'Emulated card', 'decides alone'],
+    [1e8, 'Emulated card + CPU', 'and the CPU decide together'],
+  ])('with %d bytes: %s %s whether a model fits', async (bytes, device) => {
+    process.env['LUTRA_EMULATED_BYTES'] = String(bytes);
     await withStudio(emulation, async (studio) => {
       const fit = await studio.client.models.fit({ modelId: await addedModel(studio), contextLength: null });
-      expect(fit).toMatchObject({ device: 'Emulated card', availableBytes: 256 * 2 ** 20 });
+      expect(fit).toMatchObject({ device, verdict: 'fits' });
+      expect(fit.availableBytes > bytes).toBe(device.endsWith('CPU'));
     });
   });
 

@@ -69,6 +69,8 @@ function describe({ machine, data, engine }: Findings): string[] {
   for (const device of report.devices) {
     const memory = `${formatBytes(device.memoryFreeBytes)} free of ${formatBytes(device.memoryTotalBytes)}`;
     lines.push(`Device    ${device.backend}: ${device.description}, ${memory}`);
+    if (device.runsFolders && device.backend !== 'cpu')
+      lines.push('          Runs models from folders: as many of their last layers as fit, the CPU those before them.');
     if (device.features.length > 0) lines.push(`          ${device.features.join(' ')}`);
   }
   for (const { backend, reason } of report.unavailable) lines.push(`No ${backend.padEnd(6)} ${reason}`);

@@ -26,6 +26,10 @@ struct Shape {
 constexpr Shape small_shape{
     .hidden = 128, .inner = 192, .layers = 2, .heads = 4, .kv_heads = 2, .head_dim = 32, .vocab = 320};
 
+/// For a text of several pieces and pages.
+constexpr Shape text_shape{
+    .hidden = 1024, .inner = 2816, .layers = 4, .heads = 16, .kv_heads = 4, .head_dim = 64, .vocab = 4096, .bits = 3};
+
 struct PlainLayer {
   std::vector<float> input_norm, post_attention_norm;
   lut::LutMatrix q, k, v, o, gate, up, down;

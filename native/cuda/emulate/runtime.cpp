@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -40,6 +41,13 @@ bool is_on_device(const void* memory, std::size_t bytes) {
   if (after == device_memory.begin()) return false;
   const auto& [begin, size] = *--after;
   return at + bytes <= begin + size;
+}
+
+/// Whether another program has taken what was free: while the file exists that the environment names.
+bool is_taken() {
+  const char* sign = std::getenv("LUTRA_EMULATED_TAKEN");
+  std::error_code error;
+  return sign != nullptr && std::filesystem::exists(sign, error);
 }
 
 cudaError_t put(cudaStream_t stream, std::function<void()> work) {
@@ -141,13 +149,13 @@ cudaError_t cudaSetDevice(int device) {
 cudaError_t cudaMemGetInfo(std::size_t* free_bytes, std::size_t* total_bytes) {
   const std::lock_guard lock(mutex);
   *total_bytes = card().memory_bytes;
-  *free_bytes = used_bytes < card().memory_bytes ? card().memory_bytes - used_bytes : 0;
+  *free_bytes = used_bytes < card().memory_bytes && !is_taken() ? card().memory_bytes - used_bytes : 0;
   return cudaSuccess;
 }
 
 cudaError_t cudaMalloc(void** target, std::size_t bytes) {
   const std::lock_guard lock(mutex);
-  if (used_bytes + bytes > card().memory_bytes) return cudaErrorMemoryAllocation;
+  if (used_bytes + bytes > card().memory_bytes || is_taken()) return cudaErrorMemoryAllocation;
   const std::size_t padded = (bytes + alignment - 1) / alignment * alignment;
   *target = std::aligned_alloc(alignment, padded == 0 ? alignment : padded);
   if (*target == nullptr) return cudaErrorMemoryAllocation;

@@ -103,6 +103,10 @@ Code add_packed(Model* model, const PackedWeight* weight, Problem* problem) {
   return with_model(model, problem, [&](Model& m) { m.add(*weight); });
 }
 
+Code begin_at(Model* model, std::int32_t layer, Problem* problem) {
+  return with_model(model, problem, [&](Model& m) { m.begin_at(layer); });
+}
+
 std::uint64_t model_bytes(const Model* model) { return model->bytes(); }
 
 Code create_session(Model* model, std::int32_t context_size, bool bytes_cache, Session** session, Problem* problem) {
@@ -129,24 +133,25 @@ Code add_page(Session* session, const float* cosines, const float* sines, Proble
   return with_session(session, problem, [&](Session& s) { s.add_page(cosines, sines); });
 }
 
-Code prefill(Session* session, const std::int32_t* tokens, std::int32_t count, std::int32_t position, bool all_logits,
-             float* logits, const Tap* tap, Problem* problem) {
+Code prefill(Session* session, const std::int32_t* tokens, const float* residual, std::int32_t count,
+             std::int32_t position, bool all_logits, float* logits, const Tap* tap, Problem* problem) {
   return with_session(session, problem,
-                      [&](Session& s) { s.prefill(tokens, count, position, all_logits, logits, tap); });
+                      [&](Session& s) { s.prefill(tokens, residual, count, position, all_logits, logits, tap); });
 }
 
 Code draw(Session* session, const StepInput* step, std::int32_t* token, Problem* problem) {
   return with_session(session, problem, [&](Session& s) { *token = s.draw(*step); });
 }
 
-Code step(Session* session, const StepInput* input, std::int32_t* token, float* logits, Problem* problem) {
-  return with_session(session, problem, [&](Session& s) { *token = s.step(*input, logits); });
+Code step(Session* session, const StepInput* input, const float* residual, std::int32_t* token, float* logits,
+          Problem* problem) {
+  return with_session(session, problem, [&](Session& s) { *token = s.step(*input, residual, logits); });
 }
 
 constexpr Interface the_interface = {
-    interface_version, build,     count_devices, describe,    create_model,   free_model,   set_embedding,  set_norm,
-    set_window,        add_dense, add_packed,    model_bytes, create_session, free_session, session_tokens, cache_bytes,
-    room_bytes,        positions, add_page,      prefill,     draw,           step,
+    interface_version, build,      count_devices, describe, create_model, free_model,     set_embedding, set_norm,
+    set_window,        add_dense,  add_packed,    begin_at, model_bytes,  create_session, free_session,  session_tokens,
+    cache_bytes,       room_bytes, positions,     add_page, prefill,      draw,           step,
 };
 
 }  // namespace

@@ -117,15 +117,40 @@ void Model::add(const PackedWeight& weight) {
   projection(weight.part).push_back(std::move(part));
 }
 
+void Model::drop(DeviceMemory& memory) {
+  bytes_ -= memory.bytes();
+  memory = {};
+}
+
+void Model::begin_at(std::int32_t index) {
+  static_cast<void>(layer(index));  // is there
+  for (std::int32_t i = 0; i < index; ++i) {
+    Layer& gone = layer(i);
+    for (DeviceMemory* norm : {&gone.input_norm, &gone.post_attention_norm, &gone.q_norm, &gone.k_norm}) drop(*norm);
+    for (Projection* parts : {&gone.qkv, &gone.o, &gone.gate_up, &gone.down}) {
+      for (DevicePart& part : *parts) {
+        drop(part.weight);
+        if (part.bias.get() != nullptr) bytes_ -= part.bias.bytes();
+      }
+    }
+    gone = {};
+  }
+  if (index > 0 && !head_.empty()) drop(embedding_);
+  first_layer_ = index;
+}
+
 void Model::require_whole() const {
-  if (embedding_.get() == nullptr || norm_.get() == nullptr) refuse("The embedding or the last norm was not given.");
+  const bool needs_embedding = first_layer_ == 0 || head_.empty();
+  if ((needs_embedding && embedding_.get() == nullptr) || norm_.get() == nullptr)
+    refuse("The embedding or the last norm was not given.");
   if (!head_.empty() && !is_whole(head_, shape_.vocab_size)) refuse("Rows of the head were not given.");
   if (head_.empty() && embedding_type_ == Stored::f32) refuse("A head in f32 is not known to the kernels.");
-  for (const Layer& layer : layers_) {
+  for (std::int32_t index = first_layer_; index < shape_.layers; ++index) {
+    const Layer& layer = layers_[static_cast<std::size_t>(index)];
     if (layer.input_norm.get() == nullptr || layer.post_attention_norm.get() == nullptr ||
         !is_whole(layer.qkv, qkv_rows()) || !is_whole(layer.o, shape_.hidden_size) ||
         !is_whole(layer.gate_up, 2 * shape_.intermediate_size) || !is_whole(layer.down, shape_.hidden_size))
-      refuse("Weights of layer " + std::to_string(&layer - layers_.data()) + " were not given.");
+      refuse("Weights of layer " + std::to_string(index) + " were not given.");
   }
 }
 

@@ -36,6 +36,7 @@ class Model {
   void set_window(std::int32_t layer, std::int32_t positions) { this->layer(layer).window = positions; }
   void add(const DenseWeight& weight);
   void add(const PackedWeight& weight);
+  void begin_at(std::int32_t layer);
 
   /// Makes this device the calling thread's.
   void enter() const;
@@ -45,6 +46,8 @@ class Model {
   [[nodiscard]] const ModelShape& shape() const { return shape_; }
   [[nodiscard]] const DeviceLimits& limits() const { return limits_; }
   [[nodiscard]] std::size_t bytes() const { return bytes_; }
+  /// The layers from `first_layer` on are on the device.
+  [[nodiscard]] std::int32_t first_layer() const { return first_layer_; }
   [[nodiscard]] const std::vector<Layer>& layers() const { return layers_; }
   [[nodiscard]] const void* embedding() const { return embedding_.get(); }
   [[nodiscard]] Stored embedding_type() const { return embedding_type_; }
@@ -58,12 +61,14 @@ class Model {
   Layer& layer(std::int32_t index);
   Projection& projection(const Part& part);
   DeviceMemory upload(const void* bytes, std::size_t count);
+  void drop(DeviceMemory& memory);
 
   std::int32_t device_;
   ModelShape shape_;
   DeviceLimits limits_;
   Stream stream_;
   std::size_t bytes_ = 0;
+  std::int32_t first_layer_ = 0;
   DeviceMemory embedding_;
   Stored embedding_type_ = Stored::f16;
   std::vector<Layer> layers_;

@@ -31,12 +31,13 @@ bool is_gated(const Projection& parts) { return parts.size() == 1 && parts[0].is
 
 Session::Session(Model& model, std::int32_t context_size, bool bytes_cache)
     : model_(&model),
-      layout_{model.shape().layers, model.shape().kv_heads, model.shape().head_dim, bytes_cache},
+      layout_{model.shape().layers - model.first_layer(), model.shape().kv_heads, model.shape().head_dim, bytes_cache},
       context_size_(context_size),
       tokens_(std::min(piece_tokens, context_size)),
       attend_grid_(attend_grid(model.shape().heads, layout_, model.limits().multiprocessors)),
       page_list_(static_cast<std::size_t>((context_size + page_positions - 1) / page_positions)),
-      ids_(static_cast<std::size_t>(tokens_)) {
+      ids_(static_cast<std::size_t>(tokens_)),
+      handed_on_(static_cast<std::size_t>(model.shape().hidden_size)) {
   model.require_whole();
   const ModelShape& shape = model.shape();
   device_pages_ = room(product((context_size + page_positions - 1) / page_positions, sizeof(unsigned char*)));
@@ -62,7 +63,8 @@ Session::Session(Model& model, std::int32_t context_size, bool bytes_cache)
     }
   });
   bool has_plain_gate = false;
-  for (const Layer& layer : model.layers()) has_plain_gate |= !is_gated(layer.gate_up);
+  for (std::int32_t index = model.first_layer(); index < shape.layers; ++index)
+    has_plain_gate |= !is_gated(model.layers()[static_cast<std::size_t>(index)].gate_up);
   if (has_plain_gate) both_ = room(product(tokens_, shape.intermediate_size) * 2 * sizeof(float));
   if (has_dense) prepared_ = room(product(tokens_, widest_input(model)) * 2);
   if (workspace > 0) workspace_ = room(workspace);
@@ -90,8 +92,8 @@ void Session::add_page(const float* cosines, const float* sines) {
   const std::size_t index = pages_.size();
   page_list_.get()[index] = bytes;
   ensure(cudaMemcpyAsync(device_pages_.as<unsigned char*>() + index, page_list_.get() + index, sizeof bytes,
-                        cudaMemcpyHostToDevice, stream),
-        "takes a page's address");
+                         cudaMemcpyHostToDevice, stream),
+         "takes a page's address");
   stream_.wait();
   pages_.push_back(std::move(page));
 }
@@ -102,9 +104,15 @@ void Session::require_room(std::int32_t position, std::int32_t count) const {
                   "There is no room for " + std::to_string(count) + " tokens at " + std::to_string(position) + ".");
 }
 
+void Session::require_kind(const float* residual) const {
+  if ((residual != nullptr) == (model_->first_layer() > 0)) return;
+  throw Failure(Code::bad_input, model_->first_layer() > 0 ? "This part of the model takes the residual stream."
+                                                           : "The whole model takes tokens.");
+}
+
 void Session::send_input() {
   ensure(cudaMemcpyAsync(device_input_.get(), input_.get(), sizeof(StepInput), cudaMemcpyHostToDevice, stream_.get()),
-        "takes a step's input");
+         "takes a step's input");
 }
 
 void Session::project(const Projection& parts, const Input& input, int tokens, void* y, Scalar y_type, int y_stride,
@@ -129,7 +137,7 @@ void Session::project(const Projection& parts, const Input& input, int tokens, v
       mul_mat.y_type = y_type;
       mul_mat.y_stride = y_stride;
       mul_mat.bias = part.bias.as<float>();
-      mul_mat.residual = residual;
+      mul_mat.residual = residual == nullptr ? nullptr : residual + part.row_begin;
       ensure(lut_mul_mat(model_->limits(), mul_mat, workspace_.get(), stream), "multiplies");
       continue;
     }
@@ -172,7 +180,7 @@ void Session::layer(int index, int tokens) {
   StoreArguments store;
   store.step = device_input_.as<StepInput>();
   store.cache = cache;
-  store.layer = index;
+  store.layer = index - model_->first_layer();
   store.heads = shape.heads;
   store.qkv = qkv_.as<float>();
   store.q_norm = layer.q_norm.as<float>();
@@ -184,7 +192,7 @@ void Session::layer(int index, int tokens) {
   AttendArguments attend;
   attend.step = store.step;
   attend.cache = cache;
-  attend.layer = index;
+  attend.layer = store.layer;
   attend.heads = shape.heads;
   attend.window = layer.window;
   attend.tokens = tokens;
@@ -239,19 +247,28 @@ void Session::look(const Tap& tap, int layer, int tokens) {
   std::vector<float> residual(product(tokens, model_->shape().hidden_size));
   const std::size_t bytes = residual.size() * sizeof(float);
   ensure(cudaMemcpyAsync(residual.data(), residual_.get(), bytes, cudaMemcpyDeviceToHost, stream_.get()),
-        "gives the residual stream");
+         "gives the residual stream");
   stream_.wait();
   if (!tap.look(tap.user, layer, residual.data(), tokens)) return;
   ensure(cudaMemcpyAsync(residual_.get(), residual.data(), bytes, cudaMemcpyHostToDevice, stream_.get()),
-        "takes the residual stream");
+         "takes the residual stream");
   stream_.wait();
 }
 
-void Session::forward(int tokens, const std::int32_t* ids, bool all_logits, const Tap* tap) {
-  ensure(embed(model_->embedding(), model_->embedding_type(), ids, tokens, model_->shape().hidden_size,
-              residual_.as<float>(), stream_.get()),
-        "reads the embedding");
-  for (int index = 0; index < model_->shape().layers; ++index) {
+void Session::embed(const std::int32_t* ids, int tokens) {
+  ensure(cuda::embed(model_->embedding(), model_->embedding_type(), ids, tokens, model_->shape().hidden_size,
+                     residual_.as<float>(), stream_.get()),
+         "reads the embedding");
+}
+
+void Session::take_residual(const float* values, int tokens) {
+  ensure(cudaMemcpyAsync(residual_.get(), values, product(tokens, model_->shape().hidden_size) * sizeof(float),
+                         cudaMemcpyHostToDevice, stream_.get()),
+         "takes the residual stream");
+}
+
+void Session::run_layers(int tokens, bool all_logits, const Tap* tap) {
+  for (int index = model_->first_layer(); index < model_->shape().layers; ++index) {
     layer(index, tokens);
     if (tap != nullptr) look(*tap, index, tokens);
   }
@@ -261,15 +278,16 @@ void Session::forward(int tokens, const std::int32_t* ids, bool all_logits, cons
 void Session::read_logits(float* target, int rows) {
   if (target != nullptr) {
     ensure(cudaMemcpyAsync(target, logits_.get(), product(rows, model_->shape().vocab_size) * sizeof(float),
-                          cudaMemcpyDeviceToHost, stream_.get()),
-          "gives logits");
+                           cudaMemcpyDeviceToHost, stream_.get()),
+           "gives logits");
   }
   stream_.wait();
 }
 
-void Session::prefill(const std::int32_t* tokens, std::int32_t count, std::int32_t position, bool all_logits,
-                      float* logits, const Tap* tap) {
+void Session::prefill(const std::int32_t* tokens, const float* residual, std::int32_t count, std::int32_t position,
+                      bool all_logits, float* logits, const Tap* tap) {
   require_room(position, count);
+  require_kind(residual);
   if (count > tokens_) throw Failure(Code::bad_input, "These are more tokens than one piece holds.");
   const std::size_t logit_bytes = product(all_logits ? count : 1, model_->shape().vocab_size) * sizeof(float);
   if (logits_.bytes() < logit_bytes) {
@@ -279,11 +297,16 @@ void Session::prefill(const std::int32_t* tokens, std::int32_t count, std::int32
   *input_ = StepInput{};
   input_->position = position;
   send_input();
-  std::memcpy(ids_.get(), tokens, product(count, sizeof(std::int32_t)));
-  ensure(cudaMemcpyAsync(device_ids_.get(), ids_.get(), product(count, sizeof(std::int32_t)), cudaMemcpyHostToDevice,
-                        stream_.get()),
-        "takes tokens");
-  forward(count, device_ids_.as<std::int32_t>(), all_logits, tap);
+  if (residual != nullptr) {
+    take_residual(residual, count);
+  } else {
+    std::memcpy(ids_.get(), tokens, product(count, sizeof(std::int32_t)));
+    ensure(cudaMemcpyAsync(device_ids_.get(), ids_.get(), product(count, sizeof(std::int32_t)), cudaMemcpyHostToDevice,
+                           stream_.get()),
+           "takes tokens");
+    embed(device_ids_.as<std::int32_t>(), count);
+  }
+  run_layers(count, all_logits, tap);
   last_row_ = all_logits ? count - 1 : 0;
   read_logits(logits, all_logits ? count : 1);
 }
@@ -293,10 +316,11 @@ std::int32_t Session::draw(const StepInput& step) {
   send_input();
   const float* logits = logits_.as<float>() + product(last_row_, model_->shape().vocab_size);
   ensure(sample(device_input_.as<StepInput>(), logits, model_->shape().vocab_size, sampling_.get(),
-               device_drawn_.as<std::int32_t>(), stream_.get()),
-        "draws");
-  ensure(cudaMemcpyAsync(drawn_.get(), device_drawn_.get(), sizeof(std::int32_t), cudaMemcpyDeviceToHost, stream_.get()),
-        "gives a token");
+                device_drawn_.as<std::int32_t>(), stream_.get()),
+         "draws");
+  ensure(
+      cudaMemcpyAsync(drawn_.get(), device_drawn_.get(), sizeof(std::int32_t), cudaMemcpyDeviceToHost, stream_.get()),
+      "gives a token");
   stream_.wait();
   return *drawn_;
 }
@@ -305,12 +329,17 @@ std::int32_t Session::draw(const StepInput& step) {
 void Session::step_work() {
   send_input();
   const auto* input = device_input_.as<StepInput>();
-  forward(1, &input->token, false, nullptr);
+  if (model_->first_layer() > 0)
+    take_residual(handed_on_.get(), 1);
+  else
+    embed(&input->token, 1);
+  run_layers(1, false, nullptr);
   ensure(sample(input, logits_.as<float>(), model_->shape().vocab_size, sampling_.get(),
-               device_drawn_.as<std::int32_t>(), stream_.get()),
-        "draws");
-  ensure(cudaMemcpyAsync(drawn_.get(), device_drawn_.get(), sizeof(std::int32_t), cudaMemcpyDeviceToHost, stream_.get()),
-        "gives a token");
+                device_drawn_.as<std::int32_t>(), stream_.get()),
+         "draws");
+  ensure(
+      cudaMemcpyAsync(drawn_.get(), device_drawn_.get(), sizeof(std::int32_t), cudaMemcpyDeviceToHost, stream_.get()),
+      "gives a token");
 }
 
 void Session::capture_step() {
@@ -330,9 +359,12 @@ void Session::capture_step() {
   graph_.reset(made);
 }
 
-std::int32_t Session::step(const StepInput& step, float* logits) {
+std::int32_t Session::step(const StepInput& step, const float* residual, float* logits) {
   require_room(step.position, 1);
+  require_kind(residual);
   *input_ = step;
+  if (residual != nullptr)
+    std::memcpy(handed_on_.get(), residual, product(1, model_->shape().hidden_size) * sizeof(float));
   if (!is_warm_) {
     // The first step loads the kernels, which a capture may not.
     step_work();

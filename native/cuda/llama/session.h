@@ -22,10 +22,10 @@ class Session {
   [[nodiscard]] std::size_t room_bytes() const { return room_bytes_; }
 
   void add_page(const float* cosines, const float* sines);
-  void prefill(const std::int32_t* tokens, std::int32_t count, std::int32_t position, bool all_logits, float* logits,
-               const Tap* tap);
+  void prefill(const std::int32_t* tokens, const float* residual, std::int32_t count, std::int32_t position,
+               bool all_logits, float* logits, const Tap* tap);
   std::int32_t draw(const StepInput& step);
-  std::int32_t step(const StepInput& step, float* logits);
+  std::int32_t step(const StepInput& step, const float* residual, float* logits);
 
  private:
   /// What a projection is multiplied with.
@@ -42,8 +42,12 @@ class Session {
 
   DeviceMemory room(std::size_t bytes);
   void require_room(std::int32_t position, std::int32_t count) const;
+  /// Throws where a residual stream is given to a model that begins with tokens, or the other way round.
+  void require_kind(const float* residual) const;
   void send_input();
-  void forward(int tokens, const std::int32_t* ids, bool all_logits, const Tap* tap);
+  void embed(const std::int32_t* ids, int tokens);
+  void take_residual(const float* values, int tokens);
+  void run_layers(int tokens, bool all_logits, const Tap* tap);
   void layer(int index, int tokens);
   void project(const Projection& parts, const Input& input, int tokens, void* y, Scalar y_type, int y_stride,
                const float* residual);
@@ -68,6 +72,7 @@ class Session {
   Pinned<StepInput> input_;
   Pinned<std::int32_t> ids_;
   Pinned<std::int32_t> drawn_;
+  Pinned<float> handed_on_;  // (hidden_size), of a step, where the model begins at a later layer
   DeviceMemory device_input_, device_ids_, device_drawn_;
 
   DeviceMemory residual_;   // f32 (tokens, hidden_size)

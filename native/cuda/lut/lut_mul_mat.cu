@@ -85,6 +85,17 @@ Outputs outputs_of(const MulMat& product) {
   return out;
 }
 
+/// What the kernels for few and for many tokens are both given.
+template <typename Arguments>
+Arguments arguments_of(const MulMat& product, const Inputs& in, const Exchange& exchange) {
+  Arguments arguments;
+  arguments.weight = weight_of(product);
+  arguments.in = in;
+  arguments.out = outputs_of(product);
+  arguments.exchange = exchange;
+  return arguments;
+}
+
 Launch launch_of(const DeviceLimits& limits, int blocks, int threads, std::size_t shared_bytes, CUstream_st* stream) {
   // Code that was compiled for older devices, and runs on this one by way of PTX, does not wait for its predecessor.
   const bool waits_by_itself = limits.major == 9 && has_hopper_kernels();
@@ -115,11 +126,7 @@ cudaError_t run_few(const DeviceLimits& limits, const MulMat& product, const Inp
   const LutLayout& layout = *product.layout;
   const FewPlan plan = plan_few(limits, layout, product.tokens);
   if (plan.parts == 0) return cudaErrorInvalidValue;
-  FewArguments arguments;
-  arguments.weight = weight_of(product);
-  arguments.in = in;
-  arguments.out = outputs_of(product);
-  arguments.exchange = exchange;
+  auto arguments = arguments_of<FewArguments>(product, in, exchange);
   arguments.row_warps = plan.row_warps;
   arguments.slices = plan.slices;
   arguments.slice_blocks = plan.slice_blocks;
@@ -136,11 +143,7 @@ cudaError_t run_many(const DeviceLimits& limits, const MulMat& product, const In
                      CUstream_st* stream) {
   const LutLayout& layout = *product.layout;
   const ManyPlan plan = plan_many(limits, layout, product.tokens);
-  ManyArguments arguments;
-  arguments.weight = weight_of(product);
-  arguments.in = in;
-  arguments.out = outputs_of(product);
-  arguments.exchange = exchange;
+  auto arguments = arguments_of<ManyArguments>(product, in, exchange);
   arguments.row_tiles = plan.row_tiles;
   arguments.token_tiles = plan.token_tiles;
   arguments.splits = plan.splits;

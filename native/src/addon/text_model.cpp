@@ -15,6 +15,7 @@
 #include "addon/classes.h"
 #include "addon/edge.h"
 #include "addon/generation.h"
+#include "addon/memory.h"
 #include "addon/task.h"
 #include "addon/text_options.h"
 #include "cuda/device_session.h"
@@ -26,8 +27,8 @@ namespace {
 
 using graph::GraphError;
 
-/// A loaded model with its chat; shared with the thread that works on it. The model lies in the machine's memory or on
-/// a graphics card.
+/// A loaded model with its chat; shared with the thread that works on it. The model lies in the machine's memory, or on
+/// a graphics card, or its first layers here and the others there.
 struct Loaded {
   std::unique_ptr<graph::Compute> compute;
   std::unique_ptr<text::Llama> model;
@@ -38,25 +39,33 @@ struct Loaded {
   [[nodiscard]] const text::Config& config() const { return model ? model->config() : device_model->config(); }
 };
 
-std::shared_ptr<Loaded> load(const graph::Ggml& ggml, const std::string& folder, int threads, lut::Precision precision,
-                             const core::Progress& progress) {
+std::shared_ptr<Loaded> with_compute(const graph::Ggml& ggml, int threads) {
   auto loaded = std::make_shared<Loaded>();
   const int usable = static_cast<int>(core::usable_cores());
   loaded->compute = std::make_unique<graph::Compute>(ggml, ggml.cpu_device(), threads > 0 ? threads : usable);
+  return loaded;
+}
+
+std::shared_ptr<Loaded> load(const graph::Ggml& ggml, const std::string& folder, int threads, lut::Precision precision,
+                             const core::Progress& progress) {
+  auto loaded = with_compute(ggml, threads);
   loaded->model = text::Llama::load(folder, *loaded->compute, precision, progress);
   return loaded;
 }
 
-/// On the card with the most free memory.
-std::shared_ptr<Loaded> load_on_card(const std::string& folder, int threads, const core::Progress& progress) {
+/// On the card with the most free memory, as far as it goes.
+std::shared_ptr<Loaded> load_on_card(const graph::Ggml& ggml, const std::string& folder, int threads,
+                                     lut::Precision precision, cuda::Room room, const core::Progress& progress) {
   const cuda::Library& library = cuda::Library::instance();
   auto cards = library.cards();
   if (cards.empty()) throw GraphError("engine-unavailable", library.reason(), "Choose the CPU in the settings.");
   const auto roomiest = std::max_element(cards.begin(), cards.end(), [](const auto& a, const auto& b) {
     return a.facts.memory_free_bytes < b.facts.memory_free_bytes;
   });
-  auto loaded = std::make_shared<Loaded>();
-  loaded->device_model = cuda::DeviceLlama::load(library, *roomiest, folder, threads, progress);
+  auto loaded = with_compute(ggml, threads);
+  room.computer_bytes = read_memory().machine_free_bytes;
+  loaded->device_model =
+      cuda::DeviceLlama::load(library, *roomiest, folder, room, *loaded->compute, precision, progress);
   return loaded;
 }
 
@@ -84,6 +93,10 @@ class TextModel : public Napi::ObjectWrap<TextModel> {
       result.Set("vocabSize", static_cast<double>(now.config().vocab_size));
       result.Set("kernel", now.model ? now.model->kernel() : now.device_model->kernel());
       result.Set("device", now.model ? "CPU" : now.device_model->card_name());
+      if (!now.model) {
+        result.Set("cardLayers", static_cast<double>(now.device_model->layers_on_card()));
+        result.Set("layers", static_cast<double>(now.config().num_hidden_layers));
+      }
       const auto weights = now.model ? now.model->weight_bytes() : now.device_model->weight_bytes();
       result.Set("weightBytes", static_cast<double>(weights));
       result.Set("cacheBytes", static_cast<double>(now.chat->cache_bytes()));
@@ -169,7 +182,8 @@ Napi::Value load_text_model(const Napi::CallbackInfo& call) {
           const core::Progress progress(stop, [&](std::uint64_t done, std::uint64_t total) {
             tell(static_cast<double>(done), static_cast<double>(total));
           });
-          auto loaded = is_on_card ? load_on_card(request.folder, request.threads, progress)
+          auto loaded = is_on_card ? load_on_card(ggml, request.folder, request.threads, request.precision,
+                                                  {.context_size = context_size, .cache_type = cache_type}, progress)
                                    : load(ggml, request.folder, request.threads, request.precision, progress);
           const std::int64_t longest = std::min(context_size, loaded->config().max_position_embeddings);
           if (is_on_card) {

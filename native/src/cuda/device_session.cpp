@@ -30,6 +30,14 @@ DeviceSession::DeviceSession(DeviceLlama& model, std::int64_t context_size, text
                                      cache_type == text::CacheType::q8, &session, &problem),
           problem);
   session_.reset(session);
+  if (model.first_layers() != nullptr)
+    first_layers_ = std::make_unique<text::Session>(*model.first_layers(), context_size, cache_type);
+}
+
+std::vector<float> DeviceSession::run_first_layers(std::span<const std::int32_t> tokens, const std::stop_token& stop) {
+  if (!first_layers_) return {};
+  first_layers_->keep(tokens_.size());  // what the card did not come to see is computed anew
+  return first_layers_->add_residual(tokens, stop);
 }
 
 void DeviceSession::reserve(std::int64_t positions) {
@@ -47,6 +55,7 @@ void DeviceSession::add(std::span<const std::int32_t> tokens, bool all_logits, f
   const auto first = static_cast<std::int64_t>(tokens_.size());
   const auto count = static_cast<std::int64_t>(tokens.size());
   reserve(first + count);
+  const std::vector<float> residual = run_first_layers(tokens, stop);
   struct Looking {
     const ResidualLook* look;
     std::size_t width;
@@ -58,8 +67,9 @@ void DeviceSession::add(std::span<const std::int32_t> tokens, bool all_logits, f
                 },
                 &looking};
   Problem problem{};
-  require(functions_->prefill(session_.get(), tokens.data(), static_cast<std::int32_t>(count),
-                              static_cast<std::int32_t>(first), all_logits, logits, look_ ? &tap : nullptr, &problem),
+  require(functions_->prefill(session_.get(), tokens.data(), residual.empty() ? nullptr : residual.data(),
+                              static_cast<std::int32_t>(count), static_cast<std::int32_t>(first), all_logits, logits,
+                              look_ ? &tap : nullptr, &problem),
           problem);
   tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
 }
@@ -122,19 +132,23 @@ std::int32_t DeviceSession::draw(text::Sampler& sampler) {
 
 std::int32_t DeviceSession::follow(std::int32_t token, text::Sampler& sampler, const std::stop_token& stop) {
   refuse_if_stopped(stop);
-  return follow(token, sampler, std::span<float>());
+  return follow(token, sampler, std::span<float>(), stop);
 }
 
-std::int32_t DeviceSession::follow(std::int32_t token, text::Sampler& sampler, std::span<float> logits) {
+std::int32_t DeviceSession::follow(std::int32_t token, text::Sampler& sampler, std::span<float> logits,
+                                   const std::stop_token& stop) {
   check(std::span(&token, 1));
   reserve(static_cast<std::int64_t>(tokens_.size()) + 1);
+  const std::vector<float> residual = run_first_layers(std::span(&token, 1), stop);
   StepInput step = step_input(sampler);
   step.position = static_cast<std::int32_t>(tokens_.size());
   step.token = token;
   set_recent(step, tokens_, &token);
   std::int32_t next = 0;
   Problem problem{};
-  require(functions_->step(session_.get(), &step, &next, logits.empty() ? nullptr : logits.data(), &problem), problem);
+  require(functions_->step(session_.get(), &step, residual.empty() ? nullptr : residual.data(), &next,
+                           logits.empty() ? nullptr : logits.data(), &problem),
+          problem);
   tokens_.push_back(token);
   return next;
 }

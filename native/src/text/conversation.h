@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -27,6 +28,8 @@ class Conversation {
   /// Forgets what is not a beginning of `tokens`, and keeps at least one token to be computed.
   /// Returns how many stay.
   std::int64_t keep_prefix(std::span<const std::int32_t> tokens);
+  /// Forgets all but the first `count` tokens.
+  void keep(std::size_t count) { tokens_.resize(std::min(count, tokens_.size())); }
 
   /// Adds tokens, in pieces. `tell(done)` counts tokens of this call.
   /// Throws `graph::GraphError`: `bad-input` for tokens outside the vocabulary or beyond the context, `cancelled`

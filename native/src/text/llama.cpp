@@ -85,6 +85,10 @@ void Llama::forward(GraphBuilder& g, std::int64_t n, std::span<const LayerAttent
     if (tap) x = tap(g, static_cast<std::int64_t>(i), x);
   }
   if (before) x = before(g, config_.num_hidden_layers, x);
+  if (!lm_head_) {
+    g.output("residual", x);
+    return;
+  }
   if (!all_logits) x = ggml_view_2d(g, x, x->ne[0], 1, x->nb[1], static_cast<size_t>(x->ne[1] - 1) * x->nb[1]);
   g.output("logits", (*lm_head_)(g, x, &*norm_).front());  // (vocab_size, n or 1)
 }

@@ -48,6 +48,7 @@ struct LlamaSource {
   std::string model = "model.";  ///< before `embed_tokens`, `layers` and `norm`
   std::string head = "lm_head";
   std::vector<std::int64_t> layers = {};  ///< each layer's number in the checkpoint; empty: 0, 1, 2, …
+  bool has_head = true;                   ///< else only layers, and others go on from their residual stream
 };
 
 /// Looks at the residual stream (hidden_size, n) that a layer hands on, and gives what goes to the next one.
@@ -79,11 +80,13 @@ class Llama {
   /// `lutra 4-bit avx512 int8`, for people.
   [[nodiscard]] std::string kernel() const;
 
-  /// The graph of `n` tokens: input `ids` i32 (n); output `logits` (vocab_size, n), or (vocab_size, 1) of the last.
+  /// The graph of `n` tokens: input `ids` i32 (n); output `logits` (vocab_size, n), or (vocab_size, 1) of the last; of
+  /// a model without a head `residual` (hidden_size, n).
   /// `before` may put blocks of its own before each layer and, as layer `num_hidden_layers`, after the last; `attend`
   /// stands in the place of a layer's attention.
   void forward(graph::GraphBuilder& g, std::int64_t n, std::span<const LayerAttention> layers, bool all_logits,
                const ResidualTap& tap = {}, const ResidualTap& before = {}, const AttentionTap& attend = {});
+  [[nodiscard]] bool has_head() const { return lm_head_.has_value(); }
   /// Begins to add up the inputs of every packed projection, for a quantizer.
   void observe(AllStatistics& all);
   /// The attention parts of every layer over a cache.

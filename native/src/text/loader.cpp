@@ -46,9 +46,11 @@ void Llama::Loader::load() {
         Mlp{projections(std::move(gate), std::move(up)), projections(std::move(down))},
     });
   }
-  m.norm_ = norm(source_.model + "norm", hidden);
-  const bool has_head = !config.tie_word_embeddings && reader_.has_matrix(source_.head);
-  m.lm_head_ = projections(part(has_head ? source_.head : embedding, config.vocab_size, hidden));
+  if (source_.has_head) {
+    m.norm_ = norm(source_.model + "norm", hidden);
+    const bool is_own = !config.tie_word_embeddings && reader_.has_matrix(source_.head);
+    m.lm_head_ = projections(part(is_own ? source_.head : embedding, config.vocab_size, hidden));
+  }
   m.weight_bytes_ = reader_.weight_bytes();
   m.bits_ = reader_.bits();
 }

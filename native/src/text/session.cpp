@@ -51,7 +51,7 @@ std::vector<float> Session::run(std::span<const std::int32_t> tokens, bool all_l
   runner.set("ids", std::as_bytes(tokens));
   runner.compute(stop);
   tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
-  return runner.get("logits");
+  return runner.get(model_->has_head() ? "logits" : "residual");
 }
 
 std::span<const float> Session::add(std::span<const std::int32_t> tokens, const std::stop_token& stop,
@@ -90,6 +90,11 @@ std::vector<float> Session::add_all_logits(std::span<const std::int32_t> tokens,
     done += n;
   }
   return all;
+}
+
+std::vector<float> Session::add_residual(std::span<const std::int32_t> tokens, const std::stop_token& stop) {
+  check(tokens);
+  return run(tokens, false, stop);
 }
 
 void Session::set_tap(ResidualTap tap) {

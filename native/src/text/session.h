@@ -30,6 +30,10 @@ class Session : public Conversation {
   /// Adds tokens and returns the logits after each, row-major (n, vocab_size).
   std::vector<float> add_all_logits(std::span<const std::int32_t> tokens, const std::stop_token& stop = {});
 
+  /// Of a model without a head: adds up to 512 tokens and returns the residual stream after each, row-major
+  /// (n, hidden_size).
+  std::vector<float> add_residual(std::span<const std::int32_t> tokens, const std::stop_token& stop);
+
   /// Looks at, or replaces, the residual stream between layers from now on.
   void set_tap(ResidualTap tap);
   /// Puts blocks before layers (see Llama::forward) from now on.

@@ -58,19 +58,50 @@ std::vector<std::int32_t> some_tokens(std::size_t count, std::int64_t vocab_size
   return tokens;
 }
 
-std::unique_ptr<cuda::DeviceLlama> load(const cuda::Library& library, const fs::path& folder) {
-  return cuda::DeviceLlama::load(library, library.cards().at(0), folder.string(), 1);
+/// The library that models are loaded with, and the processor beside it.
+struct Machine {
+  const cuda::Library* library;
+  const graph::Compute* compute;
+};
+
+std::unique_ptr<cuda::DeviceLlama> load(const Machine& machine, const fs::path& folder,
+                                        std::size_t computer_bytes = 0) {
+  const cuda::Room room{.context_size = 512, .computer_bytes = computer_bytes};
+  return cuda::DeviceLlama::load(*machine.library, machine.library->cards().at(0), folder.string(), room,
+                                 *machine.compute, lut::Precision::exact);
 }
 
+/// The card has that much memory in all, until the end of this.
+class SmallCard {
+ public:
+  explicit SmallCard(std::size_t bytes) : before_(cuda::emulate::card().memory_bytes) {
+    cuda::emulate::card().memory_bytes = bytes;
+  }
+  SmallCard(const SmallCard&) = delete;
+  SmallCard& operator=(const SmallCard&) = delete;
+  ~SmallCard() { cuda::emulate::card().memory_bytes = before_; }
+
+ private:
+  std::size_t before_;
+};
+
+/// What the logits must be. Some random models turn every rounding of the activations into another mix of what
+/// attention sees: those are measured by PyTorch's logits with the same numbers rounded to f16.
+std::vector<float> expected_logits(const core::NpzArchive& archive) {
+  const auto f16 = archive.find("f16_logits");
+  return (f16 == archive.end() ? archive.at("logits") : f16->second).to_floats();
+}
+constexpr double allowed_share = 2e-3;
+
 /// Every family and format: all positions at once, then the same tokens step by step through the graph.
-void compare(const cuda::Library& library, const fs::path& folder) {
+void compare(const Machine& machine, const fs::path& folder) {
   const std::string name = folder.filename().string();
   const auto archive = core::read_npz((folder / "expected.npz").string());
-  const auto expected = archive->at("logits").to_floats();
+  const auto expected = expected_logits(*archive);
   const core::NpyArray& array = archive->at("tokens");
   std::vector<std::int32_t> tokens(array.bytes.size() / sizeof(std::int32_t));
   std::memcpy(tokens.data(), array.bytes.data(), array.bytes.size());
-  const auto model = load(library, folder);
+  const auto model = load(machine, folder);
   const auto width = static_cast<size_t>(model->config().vocab_size);
 
   const auto whole = cuda::DeviceSession(*model, 512, text::CacheType::f16).add_all_logits(tokens);
@@ -78,8 +109,7 @@ void compare(const cuda::Library& library, const fs::path& folder) {
   char line[160];
   std::snprintf(line, sizeof line, "%s: logits of all tokens at once are off by %.1e of their range", name.c_str(),
                 share);
-  // Activations of 11 bits: FLUTE's random weights amplify that most.
-  check(share < 1e-2, line);
+  check(share < allowed_share, line);
 
   cuda::DeviceSession steps(*model, 512, text::CacheType::f16);
   text::Sampler likeliest({.temperature = 0, .repeat_penalty = 1});
@@ -93,13 +123,76 @@ void compare(const cuda::Library& library, const fs::path& folder) {
     is_likeliest = is_likeliest && next == std::max_element(logits.begin(), logits.end()) - logits.begin();
   }
   std::snprintf(line, sizeof line, "%s: and step by step by %.1e", name.c_str(), worst);
-  check(worst < 1e-2, line);
+  check(worst < allowed_share, line);
   check(is_likeliest, name + ": what is drawn at no temperature is the likeliest");
 }
 
+/// A card that has room for one of two layers: the processor runs the other, and the answers are the same.
+void split(const Machine& machine, const fs::path& folder) {
+  const std::string name = folder.filename().string();
+  const auto archive = core::read_npz((folder / "expected.npz").string());
+  const auto expected = expected_logits(*archive);
+  const auto whole = load(machine, folder);
+  const auto width = static_cast<size_t>(whole->config().vocab_size);
+  const auto tokens = some_tokens(20, whole->config().vocab_size);
+
+  size_t free_bytes = 0;
+  size_t total_bytes = 0;
+  static_cast<void>(cudaMemGetInfo(&free_bytes, &total_bytes));
+  std::unique_ptr<cuda::DeviceLlama> model;
+  constexpr size_t step = 10'000;
+  size_t room = total_bytes - free_bytes;
+  while (!model) {
+    const SmallCard card(room += step);
+    try {
+      model = load(machine, folder);
+    } catch (const graph::GraphError& error) {
+      if (error.code() != "out-of-memory") throw;
+    }
+  }
+  check(model->layers_on_card() == 1 && model->first_layers() != nullptr &&
+            model->kernel().find("; ") != std::string::npos && model->weight_bytes() > 0,
+        name + ": a card with room for one layer takes the last one");
+  const core::NpyArray& array = archive->at("tokens");
+  std::vector<std::int32_t> known(array.bytes.size() / sizeof(std::int32_t));
+  std::memcpy(known.data(), array.bytes.data(), array.bytes.size());
+  const auto logits = cuda::DeviceSession(*model, 512, text::CacheType::f16).add_all_logits(known);
+  const double share = worst_share(logits, expected);
+  char line[160];
+  std::snprintf(line, sizeof line, "%s: a model cut in two is off by %.1e of the range", name.c_str(), share);
+  check(share < allowed_share, line);
+
+  const auto answer = [&](cuda::DeviceLlama& llama) {
+    cuda::DeviceSession chat(llama, 64, text::CacheType::f16);
+    text::Sampler likeliest({.temperature = 0, .repeat_penalty = 1});
+    chat.read(tokens, {}, {});
+    std::vector<std::int32_t> result{chat.draw(likeliest)};
+    while (result.size() < 8) result.push_back(chat.follow(result.back(), likeliest, std::stop_token()));
+    return result;
+  };
+  check(answer(*model) == answer(*whole), name + ": and writes the tokens of the whole");
+
+  auto chat = std::make_unique<cuda::DeviceSession>(*model, 64, text::CacheType::f16);
+  text::Sampler likeliest({.temperature = 0, .repeat_penalty = 1});
+  chat->read(tokens, {}, {});
+  std::vector<float> once(width);
+  std::vector<float> again(width);
+  chat->follow(7, likeliest, once);
+  static_cast<void>(chat->keep_prefix(tokens));
+  chat->follow(tokens.back(), likeliest, again);
+  chat->follow(7, likeliest, again);
+  check(worst_share(again, once) < 1e-4, name + ": what was taken back is forgotten in both parts");
+
+  chat.reset();
+  model.reset();
+  const SmallCard card(room);
+  refused(name + ": without memory for the other layers either, the sentence tells of both", "out-of-memory",
+          "1 of 2 layers fit on Emulated card", [&] { load(machine, folder, 1000); });
+}
+
 /// What a chat does.
-void keep_a_conversation(const cuda::Library& library, const fs::path& folder) {
-  const auto model = load(library, folder);
+void keep_a_conversation(const Machine& machine, const fs::path& folder) {
+  const auto model = load(machine, folder);
   const auto tokens = some_tokens(270, model->config().vocab_size);
   const auto width = static_cast<size_t>(model->config().vocab_size);
   const auto whole = cuda::DeviceSession(*model, 512, text::CacheType::f16).add_all_logits(tokens);
@@ -146,9 +239,9 @@ void keep_a_conversation(const cuda::Library& library, const fs::path& folder) {
 }
 
 /// An answer, token by token, is the processor's: the same draws from nearly the same logits.
-void answer_alike(const cuda::Library& library, const graph::Compute& compute, const fs::path& folder) {
-  const auto on_card = load(library, folder);
-  const auto on_cpu = text::Llama::load(folder.string(), compute, lut::Precision::exact);
+void answer_alike(const Machine& machine, const fs::path& folder) {
+  const auto on_card = load(machine, folder);
+  const auto on_cpu = text::Llama::load(folder.string(), *machine.compute, lut::Precision::exact);
   const auto prompt = some_tokens(20, on_card->config().vocab_size);
   const text::SamplerOptions options{.temperature = 0.8F, .top_k = 30, .seed = 11};
   const auto answer = [&](text::Conversation& conversation) {
@@ -163,8 +256,8 @@ void answer_alike(const cuda::Library& library, const graph::Compute& compute, c
   check(answer(card) == answer(cpu), "a seed writes the same answer on the card as on the processor");
 }
 
-void refuse_what_cannot_be(const cuda::Library& library, const fs::path& folder) {
-  const auto model = load(library, folder);
+void refuse_what_cannot_be(const Machine& machine, const fs::path& folder) {
+  const auto model = load(machine, folder);
   text::Sampler sampler({});
   cuda::DeviceSession session(*model, 64, text::CacheType::f16);
   refused("more tokens than the context holds are refused with both numbers", "bad-input", "64 tokens, not 65",
@@ -176,18 +269,16 @@ void refuse_what_cannot_be(const cuda::Library& library, const fs::path& folder)
   refused("work that was told to stop stops", "cancelled", "Cancelled",
           [&] { session.read(some_tokens(8, 160), stopped.get_token(), {}); });
 
-  auto& card = cuda::emulate::card();
-  const auto memory = card.memory_bytes;
-  card.memory_bytes = 100'000;
-  refused("a model that the card cannot hold is refused with the numbers, before it is loaded", "out-of-memory",
-          "MB free of", [&] { load(library, folder); });
   size_t free_bytes = 0;
-  card.memory_bytes = memory;
-  static_cast<void>(cudaMemGetInfo(&free_bytes, &card.memory_bytes));
-  card.memory_bytes = memory - free_bytes + 30'000;  // no page fits any more
-  refused("a chat that grows beyond the card's memory ends with a sentence", "out-of-memory", "more are needed",
-          [&] { session.read(some_tokens(8, 160), {}, {}); });
-  card.memory_bytes = memory;
+  size_t total_bytes = 0;
+  static_cast<void>(cudaMemGetInfo(&free_bytes, &total_bytes));
+  {
+    const SmallCard card(total_bytes - free_bytes + 30'000);  // less than a layer or a page
+    refused("a model of which the card cannot hold a layer is refused with the numbers", "out-of-memory", "MB free of",
+            [&] { load(machine, folder); });
+    refused("a chat that grows beyond the card's memory ends with a sentence", "out-of-memory", "more are needed",
+            [&] { session.read(some_tokens(8, 160), {}, {}); });
+  }
   session.read(some_tokens(8, 160), {}, {});
   check(session.tokens().size() == 8, "and goes on when there is memory again");
 }
@@ -225,19 +316,22 @@ int main(int argc, char** argv) {
   const fs::path golden = argv[3];
   look_for_cards(golden);
   const cuda::Library library(*lutra_cuda_interface());
+  const Machine machine{&library, &compute};
   int families = 0;
   for (const auto& entry : fs::directory_iterator(golden)) {
     if (!entry.is_directory()) continue;
     try {
-      compare(library, entry.path());
+      compare(machine, entry.path());
       ++families;
     } catch (const graph::GraphError& error) {
       check(false, entry.path().filename().string() + ": " + error.what());
     }
   }
   check(families == 10, "every golden model was compared");
-  keep_a_conversation(library, golden / "llama32-bf16");
-  answer_alike(library, compute, golden / "qwen3-bf16");
-  refuse_what_cannot_be(library, golden / "llama32-bf16");
+  split(machine, golden / "llama32-bf16");   // the embedding is the head
+  split(machine, golden / "llama-bnb-nf4");  // it is not, and weights are packed
+  keep_a_conversation(machine, golden / "llama32-bf16");
+  answer_alike(machine, golden / "qwen3-bf16");
+  refuse_what_cannot_be(machine, golden / "llama32-bf16");
   return failures == 0 ? 0 : 1;
 }

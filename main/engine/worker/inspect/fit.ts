@@ -33,14 +33,16 @@ export async function estimateFit({ path, inspection, contextLength, device }: F
         ? await folderParts(path, length, target !== null)
         : plainParts(inspection);
   const neededBytes = parts.weightsBytes + parts.cacheBytes + parts.overheadBytes;
-  const availableBytes = target?.freeBytes ?? freemem();
+  // Of a folder's model that is too large for a card, the CPU runs the layers that do not fit there.
+  const isShared = isOurs && target !== null && neededBytes > target.freeBytes;
+  const availableBytes = (target?.freeBytes ?? freemem()) + (isShared ? freemem() : 0);
   return {
     ...parts,
     verdict: verdictOf(neededBytes, availableBytes),
     neededBytes,
     availableBytes,
     contextLength: inspection.kind === 'gguf' || isOurs ? length : 0,
-    device: target?.name ?? 'CPU',
+    device: isShared ? `${target.name} + CPU` : (target?.name ?? 'CPU'),
   };
 }
 

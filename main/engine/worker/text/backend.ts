@@ -5,7 +5,7 @@ import { LutraError } from '../../../../contract/errors.ts';
 import type { ErrorCode } from '../../../../contract/errors.ts';
 import type { AnswerRequest } from '../../protocol.ts';
 import { generateEvents } from '../../addon.ts';
-import type { Addon, TextModel } from '../../addon.ts';
+import type { Addon, Generated, TextModel } from '../../addon.ts';
 import type { AnswerQueue } from '../answer-queue.ts';
 import { outOfMemory, recentSpeed, smallestAnswerTokens, tooLong } from '../chat-backend.ts';
 import type { ChatBackend, LoadedModel } from '../chat-backend.ts';
@@ -24,7 +24,7 @@ interface Loaded {
   readonly model: TextModel;
   readonly tokenizer: TextTokenizer;
   readonly template: ChatTemplate;
-  /** Why it is not on the graphics card, where that is so. */
+  /** Why it is not, or not all of it, on the graphics card, where that is so. */
   readonly note: string | undefined;
 }
 
@@ -45,9 +45,17 @@ export class FolderBackend implements ChatBackend {
   loadedModel(): LoadedModel | null {
     if (this.#loaded === null) return null;
     const { path, name, model, note } = this.#loaded;
-    const { kernel, device, weightBytes, cacheBytes, contextSize } = model.info();
-    const memoryBytes = weightBytes + cacheBytes;
-    return { path, name, device, kernel, memoryBytes, contextSize, ...(note === undefined ? {} : { note }) };
+    const { kernel, device, weightBytes, cacheBytes, contextSize, cardLayers: count, layers: all } = model.info();
+    return {
+      path,
+      name,
+      device,
+      kernel,
+      memoryBytes: weightBytes + cacheBytes,
+      contextSize,
+      ...(count === undefined || all === undefined ? {} : { cardLayers: { count, all } }),
+      ...(note === undefined ? {} : { note }),
+    };
   }
 
   async measure({
@@ -66,10 +74,10 @@ export class FolderBackend implements ChatBackend {
 
   async carryOut(request: AnswerRequest, signal: AbortSignal, queue: AnswerQueue): Promise<void> {
     const begunAt = performance.now();
-    const { model, tokenizer, template } = await this.#load(request, signal, queue);
+    const { model: firstModel, tokenizer, template } = await this.#load(request, signal, queue);
     const parts = await template.render(chatMessages(request.systemPrompt, request.history));
     const prompt = tokenizer.encodePrompt(parts);
-    const { contextSize } = model.info();
+    const { contextSize } = firstModel.info();
     if (prompt.length + smallestAnswerTokens > contextSize) throw tooLong(prompt.length, contextSize);
 
     const { sampler } = request;
@@ -84,59 +92,88 @@ export class FolderBackend implements ChatBackend {
     };
     const readingSince = performance.now();
     queue.push({ type: 'stage', stage: { stage: 'reading', fraction: null, etaSeconds: null } });
-    const stop = (): void => model.stop();
-    signal.addEventListener('abort', stop, { once: true });
-    try {
-      const work = model.generate(
-        {
-          prompt: Int32Array.from(prompt),
-          endIds: Int32Array.from(tokenizer.endIds),
-          maxTokens: Math.min(sampler.maxTokens ?? room, room),
-          temperature: sampler.temperature,
-          topK: sampler.topK,
-          topP: sampler.topP,
-          minP: sampler.minP,
-          repeatPenalty: sampler.repeatPenalty,
-          seed: request.seed,
-        },
-        (kind, value) => {
-          if (kind === generateEvents.reading) {
-            const fraction = Math.min(1, value / prompt.length);
-            const elapsed = (performance.now() - readingSince) / 1000;
-            const etaSeconds = fraction > 0.05 ? (elapsed / fraction) * (1 - fraction) : null;
-            queue.push({ type: 'stage', stage: { stage: 'reading', fraction, etaSeconds } });
-            return;
-          }
-          times.push(performance.now());
-          give(tags.add(stream.add(value)));
-        },
-      );
-      if (signal.aborted) model.stop();
-      const { cachedTokens, generatedTokens, reason } = await work;
-      give(tags.add(stream.end()));
-      give(tags.end());
-      const rest = quoter.end();
-      if (rest !== '') queue.push({ type: 'delta', text: rest, tokensPerSecond: recentSpeed(times) });
-      const [firstAt, lastAt] = [times[0], times.at(-1)];
-      const spanMs = firstAt === undefined || lastAt === undefined ? 0 : lastAt - firstAt;
-      const isFull = reason === 'length' && (sampler.maxTokens === null || sampler.maxTokens > room);
-      queue.push({
-        type: 'done',
-        stats: {
-          promptTokens: prompt.length,
-          cachedTokens,
-          generatedTokens,
-          timeToFirstTokenMs: (firstAt ?? performance.now()) - begunAt,
-          tokensPerSecond: spanMs > 0 ? ((generatedTokens - 1) * 1000) / spanMs : 0,
-          stopReason: isFull ? 'context-full' : reason,
-          contextUsed: Math.min(contextSize, model.info().usedTokens),
-          contextSize,
-          seed: request.seed,
-        },
-      });
-    } finally {
-      signal.removeEventListener('abort', stop);
+    const answered: number[] = [];
+    const mostTokens = Math.min(sampler.maxTokens ?? room, room);
+    const generate = async (model: TextModel): Promise<Generated> => {
+      const stop = (): void => model.stop();
+      signal.addEventListener('abort', stop, { once: true });
+      try {
+        const work = model.generate(
+          {
+            prompt: Int32Array.from([...prompt, ...answered]),
+            endIds: Int32Array.from(tokenizer.endIds),
+            maxTokens: mostTokens - answered.length,
+            temperature: sampler.temperature,
+            topK: sampler.topK,
+            topP: sampler.topP,
+            minP: sampler.minP,
+            repeatPenalty: sampler.repeatPenalty,
+            seed: request.seed,
+          },
+          (kind, value) => {
+            if (kind === generateEvents.reading) {
+              const fraction = Math.min(1, value / prompt.length);
+              const elapsed = (performance.now() - readingSince) / 1000;
+              const etaSeconds = fraction > 0.05 ? (elapsed / fraction) * (1 - fraction) : null;
+              queue.push({ type: 'stage', stage: { stage: 'reading', fraction, etaSeconds } });
+              return;
+            }
+            answered.push(value);
+            times.push(performance.now());
+            give(tags.add(stream.add(value)));
+          },
+        );
+        if (signal.aborted) model.stop();
+        return await work;
+      } finally {
+        signal.removeEventListener('abort', stop);
+      }
+    };
+    const { cachedTokens, reason } = await this.#withRetreat(request, signal, queue, generate);
+    give(tags.add(stream.end()));
+    give(tags.end());
+    const rest = quoter.end();
+    if (rest !== '') queue.push({ type: 'delta', text: rest, tokensPerSecond: recentSpeed(times) });
+    const [firstAt, lastAt] = [times[0], times.at(-1)];
+    const spanMs = firstAt === undefined || lastAt === undefined ? 0 : lastAt - firstAt;
+    const isFull = reason === 'length' && (sampler.maxTokens === null || sampler.maxTokens > room);
+    queue.push({
+      type: 'done',
+      stats: {
+        promptTokens: prompt.length,
+        cachedTokens,
+        generatedTokens: answered.length,
+        timeToFirstTokenMs: (firstAt ?? performance.now()) - begunAt,
+        tokensPerSecond: spanMs > 0 ? ((answered.length - 1) * 1000) / spanMs : 0,
+        stopReason: isFull ? 'context-full' : reason,
+        contextUsed: Math.min(contextSize, this.#loaded?.model.info().usedTokens ?? contextSize),
+        contextSize,
+        seed: request.seed,
+      },
+    });
+  }
+
+  /**
+   * Where the card runs out of memory in the middle of `work`, that is done again with as many layers there as fit now,
+   * and after that with none.
+   */
+  async #withRetreat<Result>(
+    request: AnswerRequest,
+    signal: AbortSignal,
+    queue: AnswerQueue,
+    work: (model: TextModel) => Promise<Result>,
+  ): Promise<Result> {
+    let { model } = await this.#load(request, signal, queue);
+    for (const usesCard of [true, false]) {
+      try {
+        return await work(model);
+      } catch (thrown) {
+        const isShort = thrown instanceof LutraError && thrown.code === 'out-of-memory';
+        if (!isShort || model.info().cardLayers === undefined) throw thrown;
+        ({ model } = await this.#load(request, signal, queue, { usesCard, reason: thrown.message }));
+      }
     }
+    return work(model);
   }
 
   async drop(): Promise<void> {
@@ -146,10 +183,16 @@ export class FolderBackend implements ChatBackend {
     loaded?.model.close();
   }
 
-  async #load(request: AnswerRequest, signal: AbortSignal, queue: AnswerQueue): Promise<Loaded> {
+  /** `retreat`: loads it again, because of `reason`. */
+  async #load(
+    request: AnswerRequest,
+    signal: AbortSignal,
+    queue: AnswerQueue,
+    retreat?: { readonly usesCard: boolean; readonly reason: string },
+  ): Promise<Loaded> {
     const { modelPath, contextSize, compute } = request;
     const key = JSON.stringify([modelPath, contextSize, compute.threads, compute.chatCache]);
-    if (this.#loaded?.key === key) return this.#loaded;
+    if (this.#loaded?.key === key && retreat === undefined) return this.#loaded;
     queue.push({ type: 'stage', stage: { stage: 'loading', fraction: 0, etaSeconds: null } });
     await this.drop();
     const estimate = await estimateFolder(modelPath);
@@ -160,7 +203,9 @@ export class FolderBackend implements ChatBackend {
     const tokenizer = await loadTokenizer(modelPath, estimate.vocabSize);
     const template = await loadTemplate(modelPath, tokenizer);
     const addon = await this.#addon();
-    const hasCard = addon.devices().some(({ backend, runsFolders }) => backend !== 'cpu' && runsFolders);
+    const usesCard =
+      (retreat?.usesCard ?? true) &&
+      addon.devices().some(({ backend, runsFolders }) => backend !== 'cpu' && runsFolders);
     signal.throwIfAborted();
     const begunAt = performance.now();
     const stop = (): void => addon.stopLoading();
@@ -183,8 +228,8 @@ export class FolderBackend implements ChatBackend {
             queue.push({ type: 'stage', stage: { stage: 'loading', fraction, etaSeconds } });
           },
         );
-      let note: string | undefined;
-      const onCard = hasCard
+      let note = retreat?.reason;
+      const onCard = usesCard
         ? await load('cuda').catch((thrown: unknown) => {
             if (!(thrown instanceof LutraError) || !cpuCodes.has(thrown.code)) throw thrown;
             note = thrown.message;
