@@ -74,7 +74,7 @@ std::size_t DeviceLlama::Loader::wanted_beside(std::int64_t layers) const {
       4 * config.hidden_size + 4 * qkv + 4 * queries + 10 * config.intermediate_size + 2 * widest;
   return pages * static_cast<std::size_t>(cache.page_bytes()) +
          static_cast<std::size_t>(std::min(piece_tokens, room_.context_size) * of_token) +
-         std::min(spare_bytes, card_.facts.memory_total_bytes / 8);
+         static_cast<std::size_t>(std::min<std::uint64_t>(spare_bytes, card_.facts.memory_total_bytes / 8));
 }
 
 /// Layer 0 brings the embedding along.
