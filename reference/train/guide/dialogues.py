@@ -84,7 +84,7 @@ class Guide:
 
     def conversation(self, rng: random.Random, most: int = 5) -> list[Turn]:
         """Of at most so many turns."""
-        count = min(most, rng.choices([1, 2, 3, 4, 5], [70, 9, 14, 4, 3])[0])
+        count = min(most, rng.choices([1, 2, 3, 4, 5], [62, 10, 22, 4, 2])[0])
         turns: list[Turn] = []
         last: tuple[Fact, str] | None = None
         while len(turns) < count:
@@ -92,7 +92,7 @@ class Guide:
             if last is not None and draw < 0.55:
                 fact, turn, language = self.follow(*last, rng)
                 last = (fact, language)
-            elif draw < 0.6:
+            elif draw < 0.65:
                 fact, turn, language = self.fact_turn(rng)
                 last = (fact, language)
             else:

@@ -55,7 +55,7 @@ def _columns(a: int, b: int, operation: str) -> str:
 def numbers(rng: random.Random, operation: str) -> tuple[int, int]:
     if operation == "*":
         return rng.randrange(10), rng.randrange(10)
-    widths = rng.choices([(100, 100), (100, 10), (10, 100), (10, 10)], [6, 2, 1, 1])[0]
+    widths = rng.choices([(100, 100), (100, 10), (10, 100), (10, 10)], [6, 2, 1, 2])[0]
     return rng.randrange(widths[0]), rng.randrange(widths[1])
 
 
