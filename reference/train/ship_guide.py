@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -128,9 +129,12 @@ def main() -> None:
     for path in DESTINATION.iterdir():
         os.chmod(path, 0o644)
     out = DESTINATION / "figures.json"
-    figures = evaluate(DESTINATION, out, *(["--greedy-only"] if arguments.greedy_only else []))
+    options = ["--greedy-only"] if arguments.greedy_only else []
+    with ThreadPoolExecutor() as pool:
+        compared = pool.submit(evaluate, source, arguments.run / "figures-f16.json", "--greedy-only", "--kinds", *COMPARED)
+        figures = evaluate(DESTINATION, out, *options)
+        whole = compared.result()
     (DESTINATION / "figures.wrong.jsonl").rename(arguments.run / "wrong.jsonl")
-    whole = evaluate(source, arguments.run / "figures-f16.json", "--greedy-only", "--kinds", *COMPARED)
     out.write_text(json.dumps(figures | {"fast subset": sample_counts(DESTINATION)}, indent=2) + "\n", encoding="utf-8")
     shutil.copy(arguments.run / "curve.json", DESTINATION / "curve.json")
     curve = json.loads((DESTINATION / "curve.json").read_text(encoding="utf-8"))
