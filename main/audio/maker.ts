@@ -2,9 +2,8 @@
 import { randomInt } from 'node:crypto';
 import type { AudioModelInfo, AudioSettings } from '../../contract/audio.ts';
 import { LutraError, toErrorData } from '../../contract/errors.ts';
-import type { AudioDescription } from '../engine/addon.ts';
 import type { Engine, Priority } from '../engine/engine.ts';
-import type { AudioEvent, AudioRequest } from '../engine/protocol.ts';
+import type { AudioEvent, AudioRequest, DescribedAudio } from '../engine/protocol.ts';
 import { peakOf, resampled, withChannels } from '../media/pcm.ts';
 import type { Pcm } from '../media/pcm.ts';
 
@@ -42,17 +41,21 @@ const seeds = 2 ** 32;
 /** A sound whose peak stays below this is silence. */
 const flatPeak = 1e-4;
 
-export function infoOf(description: AudioDescription): AudioModelInfo {
-  const { mostFrames, hop, sampleRate, samplers, hasEncoder, textEncoder, tokenizer, objective } = description;
+export function infoOf(description: DescribedAudio): AudioModelInfo {
+  const { mostFrames, hop, sampleRate, samplers, hasEncoder, textEncoder, tokenizer, objective, defaults } =
+    description;
   const missing = textEncoder === '' ? 'T5 text encoder' : tokenizer === '' ? 'tokenizer' : null;
   return {
     longestSeconds: (mostFrames * hop) / sampleRate,
     sampleRate,
-    samplers,
-    defaults:
-      objective === 'v'
+    samplers: samplers.toSorted((a, b) => Number(b === defaults.sampler) - Number(a === defaults.sampler)),
+    defaults: {
+      ...(objective === 'v'
         ? { steps: 100, guidance: 7, sigmaMin: 0.3, sigmaMax: 500 }
-        : { steps: 8, guidance: 1, sigmaMin: 0.01, sigmaMax: 1 },
+        : { steps: 8, guidance: 1, sigmaMin: 0.01, sigmaMax: 1 }),
+      ...(defaults.steps !== undefined && { steps: defaults.steps }),
+      ...(defaults.guidance !== undefined && { guidance: defaults.guidance }),
+    },
     canStartFromSound: hasEncoder,
     problem:
       missing === null

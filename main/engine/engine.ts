@@ -4,7 +4,7 @@
  */
 import type { EngineReport, EngineStatus } from '../../contract/engine.ts';
 import type { Fit } from '../../contract/models.ts';
-import type { AudioDescription, QuantizedSize, VisionDescription } from './addon.ts';
+import type { QuantizedSize, VisionDescription } from './addon.ts';
 import type {
   AnswerEvent,
   AnswerRequest,
@@ -12,6 +12,7 @@ import type {
   AudioEvent,
   AudioRequest,
   ComputeOptions,
+  DescribedAudio,
   Inspection,
   PerplexityEvent,
   PerplexityRequest,
@@ -72,7 +73,7 @@ export interface Engine {
   /** Queued work: every stage of a model that looks, by an `.npz` and a picture file. */
   evaluateVision(request: VisionEvaluate, options?: WorkOptions): Promise<string[]>;
   /** Light work. `textEncoder` empty: what lies beside the model. */
-  describeAudio(path: string, textEncoder: string): Promise<AudioDescription>;
+  describeAudio(path: string, textEncoder: string): Promise<DescribedAudio>;
 
   /** Queued work: a text about pictures, which comes with the last event. */
   write(request: VisionRequest, options?: WorkOptions): AsyncIterable<VisionEvent>;

@@ -119,6 +119,17 @@ export const perplexityEventSchema = z.object({
 });
 export type PerplexityEvent = z.infer<typeof perplexityEventSchema>;
 
+/** What a model's own configuration asks for where a request leaves the choice open. */
+export const audioDefaultsSchema = z.object({
+  sampler: z.string().max(40).optional(),
+  steps: z.number().int().min(1).max(1000).optional(),
+  guidance: z.number().min(0).max(100).optional(),
+});
+export type AudioDefaults = z.infer<typeof audioDefaultsSchema>;
+
+const describedAudioSchema = audioDescriptionSchema.extend({ defaults: audioDefaultsSchema });
+export type DescribedAudio = z.infer<typeof describedAudioSchema>;
+
 export const audioModelSchema = z.object({
   path: z.string(),
   /** For messages to the user. */
@@ -316,7 +327,7 @@ export const engineProtocol = {
   },
   audio: {
     /** Reads headers only. */
-    describe: call(z.object({ path: z.string(), textEncoder: z.string() }), audioDescriptionSchema),
+    describe: call(z.object({ path: z.string(), textEncoder: z.string() }), describedAudioSchema),
     generate: stream(audioRequestSchema, audioEventSchema),
     /** Writes every stage that an `.npz` of inputs determines to another; returns their names. */
     evaluate: call(audioEvaluateSchema, z.object({ stages: z.array(z.string()) })),

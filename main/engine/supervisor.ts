@@ -11,7 +11,7 @@ import type { EngineExit } from './crash.ts';
 import { priorities } from './engine.ts';
 import type { Engine, ShrunkPicture, WorkOptions } from './engine.ts';
 import { engineProtocol } from './protocol.ts';
-import type { AudioDescription, QuantizedSize, VisionDescription } from './addon.ts';
+import type { QuantizedSize, VisionDescription } from './addon.ts';
 import type {
   AnswerEvent,
   AnswerRequest,
@@ -19,6 +19,7 @@ import type {
   AudioEvent,
   AudioRequest,
   ComputeOptions,
+  DescribedAudio,
   EngineClient,
   Inspection,
   PerplexityEvent,
@@ -206,7 +207,7 @@ export class EngineSupervisor implements Engine {
     }
   }
 
-  describeAudio(path: string, textEncoder: string): Promise<AudioDescription> {
+  describeAudio(path: string, textEncoder: string): Promise<DescribedAudio> {
     return this.#call(`looked at "${path}"`, (client) => client.audio.describe({ path, textEncoder }));
   }
 

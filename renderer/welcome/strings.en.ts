@@ -24,7 +24,7 @@ export const strings = {
     title: 'Audio',
     body: 'lutra-tones makes plain sounds from words: notes, chords, drums, noise.',
     action: 'Make a sound',
-    prompt: 'arpeggio of A minor at 120 BPM',
+    prompt: 'A minor arpeggio at 120 BPM',
     missing: 'This copy of Lutra has no demo model for sounds yet. A sound model has to be brought.',
   },
   weights: {

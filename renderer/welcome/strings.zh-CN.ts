@@ -26,7 +26,7 @@ export const strings: SameShape<typeof english> = {
     title: '音频',
     body: 'lutra-tones 用文字（英文）生成简单声音：音符、和弦、鼓、噪声。',
     action: '生成声音',
-    prompt: '（A小调琶音）arpeggio of A minor at 120 BPM',
+    prompt: '（A小调琶音）A minor arpeggio at 120 BPM',
     missing: '此版本的 Lutra 还没有生成声音的演示模型，需要自备声音模型。',
   },
   weights: {

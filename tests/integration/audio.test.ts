@@ -99,6 +99,26 @@ describe('a model', () => {
     });
   });
 
+  test('may ask in its own configuration for a sampler, steps and guidance', async () => {
+    const place = join(folder.path, 'own/own');
+    await cp(join(folder.path, 'small'), place, { recursive: true });
+    const config = join(place, 'model_config.json');
+    const text = await readFile(config, 'utf8');
+    const asking = (defaults: object): Promise<void> =>
+      writeFile(config, JSON.stringify({ ...(JSON.parse(text) as object), defaults }));
+    await asking({ sampler: 'euler', steps: 5, guidance: 2 });
+    const own = await addModel(open, join(place, 'model.safetensors'));
+    expect(await open.client.audio.describe({ modelId: own })).toMatchObject({
+      samplers: ['euler', 'pingpong', 'dpmpp'],
+      defaults: { steps: 5, guidance: 2 },
+    });
+    const { takes } = await run(settings(), null, () => undefined, own);
+    expect(takes[0]?.settings).toMatchObject({ sampler: 'euler', steps: 5, guidance: 2 });
+    await asking({ steps: 'many' });
+    await expect(open.client.audio.describe({ modelId: own })).rejects.toThrow('defaults.steps');
+    await open.client.models.remove({ modelId: own });
+  });
+
   test('without a text encoder says what to put where', async () => {
     await cp(join(folder.path, 'small'), join(folder.path, 'bare/bare'), { recursive: true });
     await rm(join(folder.path, 'bare/bare/t5-base'), { recursive: true });

@@ -17,7 +17,7 @@ CONFIG = json.loads((HERE / "config.json").read_text())
 def arguments(description: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--work", type=Path, required=True, help="folder of checkpoints and curves")
-    parser.add_argument("--minutes", type=float, required=True, help="the learning rate reaches zero after so many minutes of training in all")
+    parser.add_argument("--minutes", type=float, required=True, help="the learning rate reaches zero after so many minutes of processor time in all")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--start", type=Path, help="a diffusers folder to start from, for instance the shipped model")
     result = parser.parse_args()
@@ -26,14 +26,14 @@ def arguments(description: str) -> argparse.Namespace:
 
 
 class Schedule:
-    """A warm-up and a cosine by time spent, so that a slow machine still ends with an annealed model."""
+    """A warm-up and a cosine by processor time spent, so that a slow or a busy machine still ends with an annealed model."""
 
     def __init__(self, minutes: float, spent_seconds: float = 0.0):
-        self.total, self.spent, self.last = minutes * 60, spent_seconds, time.monotonic()
+        self.total, self.spent, self.last = minutes * 60, spent_seconds, time.process_time()
 
     def tick(self) -> float:
         """The share of the training that is done."""
-        now = time.monotonic()
+        now = time.process_time()
         self.spent, self.last = self.spent + now - self.last, now
         return self.spent / self.total
 

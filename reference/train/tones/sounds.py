@@ -18,6 +18,7 @@ SINGLE = ["pluck", "bell", "pad", "bass", "flute", "organ"]
 DRUMS = ["kick", "snare", "hat", "tom"]
 NOISES = ["noise", "wind", "rain"]
 SWEEPS = ["sweep up", "sweep down", "siren"]
+NOISY = ["snare", "hat", "loop", *NOISES, "sweep up", "sweep down"]
 CLASS_OF = (
     dict.fromkeys([*SINGLE, "chord", "arpeggio"], "pitched")
     | dict.fromkeys([*DRUMS, "loop"], "drum")
@@ -29,7 +30,9 @@ PATTERNS = {  # sixteenths of a bar in which each drum sounds
     "rock": {"kick": [0, 8], "snare": [4, 12], "hat": [0, 2, 4, 6, 8, 10, 12, 14]},
     "simple": {"kick": [0, 4, 8, 12], "snare": [], "hat": [0, 4, 8, 12]},
 }
-BPMS = list(range(70, 181, 5))
+BPMS = [80, 100, 120, 140, 160]
+NATURAL = [0, 2, 4, 5, 7, 9, 11]  # C D E F G A B
+OCTAVES = {"bass": 2, "pad": 3, "chord": 3, "bell": 5}  # of what is not played in the fourth
 TRIADS = {"major": [0, 4, 7], "minor": [0, 3, 7]}
 
 
@@ -68,14 +71,14 @@ def note_name(midi: int) -> str:
 
 
 def random_sound(rng: random.Random, longest: float) -> Sound:
-    """Kinds are not equally likely: those with more to learn come more often."""
+    """Kinds are not equally likely: those with more to learn come more often. Notes are natural ones, of one octave for each kind."""
     kinds = SINGLE * 3 + ["chord"] * 5 + ["arpeggio"] * 6 + ["loop"] * 8 + DRUMS + NOISES * 2 + SWEEPS * 2
     kind = rng.choice(kinds)
-    low, high = {"bass": (28, 47), "pad": (48, 72), "bell": (60, 84), "chord": (48, 66), "arpeggio": (48, 66)}.get(kind, (48, 79))
+    midi = 12 * (OCTAVES.get(kind, 4) + 1) + rng.choice(NATURAL)
     return Sound(
         kind=kind,
         seconds=round(rng.choice([4.0, longest, rng.uniform(0.8, longest), rng.uniform(0.8, longest)]), 2),
-        midi=rng.randint(low, high) if CLASS_OF[kind] == "pitched" else 0,
+        midi=midi if CLASS_OF[kind] == "pitched" else 0,
         mode=rng.choice(["major", "minor"]),
         bpm=rng.choice(BPMS) if kind in ("loop", "arpeggio") else 0,
         pattern=rng.choice(list(PATTERNS)),
@@ -122,7 +125,7 @@ class Renderer:
         """Level, fades, and a place between the loudspeakers (equal power)."""
         seconds = self._column([sound.seconds for sound in sounds])
         fade = ((seconds - self.time) / 0.03).clamp(0, 1) * (self.time / 0.002).clamp(0, 1)
-        level = self._column([{"soft": 0.12, "normal": 0.4, "loud": 0.85}[sound.level] for sound in sounds])
+        level = self._column([{"soft": 0.25, "normal": 0.4, "loud": 0.7}[sound.level] for sound in sounds])
         angle = self._column([{"left": 0.12, "centre": 0.5, "right": 0.88}[sound.pan] for sound in sounds]) * torch.pi / 2
         signal = mono * fade * level
         return torch.stack([signal * torch.cos(angle), signal * torch.sin(angle)], 1)

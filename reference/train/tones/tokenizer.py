@@ -1,34 +1,52 @@
-"""The prompts' own tokenizer: a Unigram model in T5's form (pad 0, end 1, unknown 2), digits one by one."""
+"""The prompts' own tokenizer: a Unigram model in T5's form (pad 0, end 1, unknown 2).
+
+Every word of the training prompts is one token, a note with its octave ("c4") and a tempo ("120") too; anything else is spelt.
+Training prompts have spelt letters mixed in (`with_chatter`), so that unknown words are passed over.
+"""
 
 from __future__ import annotations
 
 import json
+import math
 import random
+from collections import Counter
 from pathlib import Path
 
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 from .common import CONFIG
 from .prompts import prompt_of
 from .sounds import random_sound
 
 SPECIAL = ["<pad>", "</s>", "<unk>"]
+LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789#.,:;!?'\"()-/&+"
+_SPELT = -14.0  # log probability of a letter: any word that is known whole is likelier
 
 
 def make_tokenizer() -> Tokenizer:
     rng = random.Random(CONFIG["seed"])
-    tokenizer = Tokenizer(models.Unigram())
+    prompts = (prompt_of(random_sound(rng, 4.0), rng).lower() for _ in range(20_000))
+    words = Counter(word.strip(",.:") for prompt in prompts for word in prompt.split())
+    total = sum(words.values())
+    vocabulary = [(token, 0.0) for token in SPECIAL]
+    vocabulary += [("▁" + word, math.log(count / total)) for word, count in sorted(words.items()) if len(word) > 1]
+    vocabulary += [(letter, _SPELT) for letter in ["▁", *LETTERS]]
+    vocabulary += [("▁" + letter, math.log(words[letter] / total) if letter in words else _SPELT) for letter in LETTERS]
+    tokenizer = Tokenizer(models.Unigram(vocabulary, unk_id=2))
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.Metaspace()])
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
-    prompts = (prompt_of(random_sound(rng, 5.9), rng, held_out=rng.random() < 0.05) for _ in range(20_000))
-    # Letters and marks of any English text are known, so that a word of no prompt is spelt, not lost.
-    letters = [" ".join("abcdefghijklmnopqrstuvwxyz0123456789#.,:;!?'\"()-/&+")] * 3
-    tokenizer.train_from_iterator([*prompts, *letters], trainers.UnigramTrainer(
-        vocab_size=CONFIG["text_encoder"]["vocab_size"], special_tokens=SPECIAL, unk_token="<unk>", show_progress=False,
-    ))
     tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", 1)])
     return tokenizer
+
+
+def with_chatter(prompt: str, rng: random.Random) -> str:
+    """Now and then a few words that mean nothing, before or behind."""
+    def chatter() -> str:
+        if rng.random() < 0.8:
+            return ""
+        return " ".join("".join(rng.choice(LETTERS[:26]) for _ in range(rng.randint(1, 5))) for _ in range(rng.randint(1, 3)))
+    return f"{chatter()} {prompt} {chatter()}".strip()
 
 
 def write_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:

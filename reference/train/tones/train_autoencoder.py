@@ -1,10 +1,12 @@
-"""Trains lutra-tones' Oobleck autoencoder on rendered sounds; resumes from its checkpoint.
+"""Makes lutra-tones' Oobleck autoencoder (subbands.py) and trains its decoder on rendered sounds; resumes from its checkpoint.
 
     python3 -m venv .venv && .venv/bin/pip install torch==2.13.0 diffusers==0.42.1 transformers safetensors numpy scipy tokenizers
-    PYTHONPATH=reference/train .venv/bin/python -m tones.train_autoencoder --work DIR --minutes 12
+    PYTHONPATH=reference/train .venv/bin/python -m tones.train_autoencoder --work DIR --minutes 35
 
-Loss: spectra of several window lengths, of left, right, their sum and difference (magnitudes and their logarithms), the
-samples themselves, and the usual Kullback-Leibler term. Every hundred steps it tells the loss on sounds kept apart.
+The encoder is done before the first step, so train_transformer may begin while this goes on. Loss: spectra of several window
+lengths (magnitudes and their logarithms), two lengths a step, and the samples themselves, all relative to each sound's own level,
+so that soft ones count. Latents get a little noise, as those of the transformer will have. Every hundred steps it tells the loss
+on sounds kept apart.
 """
 
 from __future__ import annotations
@@ -13,31 +15,33 @@ import itertools
 import random
 
 import torch
-from diffusers import AutoencoderOobleck
 
+from .coder import HOP, Coder
 from .common import CONFIG, Average, Keeper, Schedule, arguments
 from .sounds import RATE, Renderer, random_sound
+from .subbands import analyse, start
 
 SETTINGS = CONFIG["train_autoencoder"]
 
 
-def views(audio: torch.Tensor) -> torch.Tensor:
-    """(n, 2, samples) -> (4 n, samples): left, right, middle, side."""
-    left, right = audio[:, 0], audio[:, 1]
-    return torch.cat([left, right, (left + right) / 2, (left - right) / 2])
-
-
-def spectral_distance(made: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-    """Mean over window lengths of |A - B| / |B| (Frobenius) and the mean difference of log magnitudes."""
+def spectral_distance(made: torch.Tensor, wanted: torch.Tensor, windows: list[int]) -> torch.Tensor:
+    """Mean over window lengths of |A - B| / |B| (Frobenius, of each channel) and of the mean difference of log magnitudes.
+    made, wanted: (n, 2, samples)."""
     total = made.new_zeros(())
-    a, b = views(made.float()), views(wanted.float())
-    for size in SETTINGS["stft_windows"]:
+    a, b = made.float().flatten(0, 1), wanted.float().flatten(0, 1)
+    for size in windows:
         window = torch.hann_window(size, device=made.device)
-        spectra = [torch.stft(x, size, size // 4, window=window, return_complex=True).abs() for x in (a, b)]
-        difference = torch.linalg.vector_norm(spectra[0] - spectra[1]) / torch.linalg.vector_norm(spectra[1]).clamp(min=1e-4)
-        logs = [torch.log(x * (256 / size) ** 0.5 + 1e-3) for x in spectra]
-        total = total + difference + (logs[0] - logs[1]).abs().mean()
-    return total / len(SETTINGS["stft_windows"])
+        spectra = [torch.stft(x, size, size // 4, window=window, return_complex=True).abs() * (256 / size) ** 0.5 for x in (a, b)]
+        norms = [torch.linalg.vector_norm(x, dim=(1, 2)) for x in (spectra[0] - spectra[1], spectra[1])]
+        logs = [torch.log(x + 0.02) for x in spectra]
+        total = total + (norms[0] / (norms[1] + 0.01 * spectra[0][0].numel() ** 0.5)).mean() + (logs[0] - logs[1]).abs().mean()
+    return total / len(windows)
+
+
+def sample_distance(made: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """|a - b| / |b| of each channel, which silence does not make infinite."""
+    away, size = (torch.linalg.vector_norm(x, dim=2) for x in (made - wanted, wanted))
+    return (away / (size + 0.001 * wanted.shape[2] ** 0.5)).mean()
 
 
 def signal_to_distortion(made: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
@@ -48,20 +52,23 @@ def signal_to_distortion(made: torch.Tensor, wanted: torch.Tensor) -> torch.Tens
 
 
 class Crops:
-    """Random pieces of rendered sounds; a batch of whole sounds serves several times."""
+    """Random pieces of rendered sounds, one of each from its very beginning; rendered sounds serve several times."""
 
     def __init__(self, device: str, seed: int, uses: int = 6):
-        self.samples = CONFIG["sample_frames"] * 1024
+        self.samples = SETTINGS["sound_frames"] * HOP
         self.renderer, self.rng, self.uses = Renderer(self.samples, device), random.Random(seed), uses
-        self.length = SETTINGS["crop_frames"] * 1024
+        self.length = SETTINGS["crop_frames"] * HOP
         self.pieces: list[torch.Tensor] = []
 
     def next(self, batch: int) -> torch.Tensor:
-        while len(self.pieces) < batch:
-            sounds = [random_sound(self.rng, self.samples / RATE) for _ in range(max(8, batch * 4 // self.uses))]
+        while len(self.pieces) < max(batch, 64):
+            sounds = [random_sound(self.rng, self.samples / RATE) for _ in range(32)]
             for sound, audio in zip(sounds, self.renderer(sounds)):
                 last = max(0, min(self.samples, int(sound.seconds * RATE)) - self.length // 2)
-                self.pieces += [audio[:, s : s + self.length] for s in (self.rng.randint(0, min(last, self.samples - self.length)) for _ in range(self.uses))]
+                starts = [0] + [self.rng.randint(0, min(last, self.samples - self.length)) for _ in range(self.uses - 1)]
+                pieces = [audio[:, s : s + self.length] for s in starts]
+                # Of silence there is little to learn.
+                self.pieces += [piece for piece in pieces if piece.abs().max() > 0.003 or self.rng.random() < 0.1]
             self.rng.shuffle(self.pieces)
         taken, self.pieces = self.pieces[:batch], self.pieces[batch:]
         return torch.stack(taken)
@@ -70,47 +77,47 @@ class Crops:
 def main() -> None:
     options = arguments(__doc__.splitlines()[0])
     torch.manual_seed(CONFIG["seed"])
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-    torch.backends.cudnn.benchmark = True
-    model = AutoencoderOobleck(**CONFIG["autoencoder"])
-    if options.start:
-        model = AutoencoderOobleck.from_pretrained(options.start / "vae", torch_dtype=torch.float32)
-    model.to(options.device)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=SETTINGS["learning_rate"], betas=(0.8, 0.99), weight_decay=1e-3)
-    average, keeper, first, spent = Average([model], SETTINGS["ema"]), Keeper(options.work, "autoencoder"), 0, 0.0
+    model = Coder().to(options.device)
+    optimizer = torch.optim.AdamW(model.decoder.parameters(), lr=SETTINGS["learning_rate"], betas=(0.9, 0.99), weight_decay=1e-3)
+    keeper, first, spent = Keeper(options.work, "autoencoder"), 0, 0.0
     if (saved := keeper.load(options.device)) is not None:
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
-        average.values, average.steps = saved["average"], saved["steps"]
         first, spent = saved["steps"], saved["spent"]
+    else:
+        start(model, SETTINGS["start_sounds"], SETTINGS["sound_frames"], CONFIG["seed"])
+        torch.save(model.state_dict(), options.work / "coder.pt")
+    average = Average([model.decoder], SETTINGS["ema"])
+    if saved is not None:
+        average.values, average.steps = saved["average"], saved["steps"]
+    rng = random.Random(CONFIG["seed"] + first)
     crops = Crops(options.device, CONFIG["seed"] + first)
-    held_out = Crops(options.device, CONFIG["seed"] - 1, uses=1).next(16)
+    held_out = Crops(options.device, CONFIG["seed"] - 1, uses=2).next(24)
     schedule = Schedule(options.minutes, spent)
     for step in itertools.count(first):
         factor = schedule.factor()
         for group in optimizer.param_groups:
             group["lr"] = SETTINGS["learning_rate"] * factor
         audio = crops.next(SETTINGS["batch"])
-        latents = model.encode(audio).latent_dist
-        made = model.decode(latents.sample()).sample
-        loss = (
-            spectral_distance(made, audio)
-            + SETTINGS["waveform_weight"] * (made - audio).abs().mean()
-            + SETTINGS["kl_weight"] * latents.kl().mean()
-        )
+        latents = analyse(model, audio)
+        latents = latents + SETTINGS["noise"] * latents.std((0, 2), keepdim=True) * torch.randn_like(latents)
+        made = model.decode(latents)
+        loss = spectral_distance(made, audio, rng.sample(SETTINGS["stft_windows"], 2))
+        loss = loss + SETTINGS["sample_weight"] * sample_distance(made, audio)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(model.decoder.parameters(), 1.0)
         optimizer.step()
         average.update()
         ends = schedule.tick() >= 1
         if step % 100 == 0 or ends:
             average.swap()
             with torch.no_grad():
-                again = model.decode(model.encode(held_out).latent_dist.mode()).sample
+                again = model.decode(analyse(model, held_out))
                 keeper.note(
-                    step=step, minutes=schedule.spent / 60, loss=loss.item(), held_out=spectral_distance(again, held_out).item(),
-                    si_sdr=signal_to_distortion(again, held_out).median().item(), kl=latents.kl().mean().item(),
+                    step=step, minutes=schedule.spent / 60, loss=loss.item(),
+                    held_out=spectral_distance(again, held_out, SETTINGS["stft_windows"]).item(),
+                    si_sdr=signal_to_distortion(again, held_out).median().item(),
                 )
             average.swap()
         if ends or keeper.is_due():
@@ -118,10 +125,11 @@ def main() -> None:
                 "model": model.state_dict(), "optimizer": optimizer.state_dict(), "average": average.values,
                 "steps": step + 1, "spent": schedule.spent,
             })
+            average.swap()
+            torch.save(model.state_dict(), options.work / "coder.pt")
+            average.swap()
         if ends:
             break
-    average.swap()
-    model.half().save_pretrained(options.work / "lutra-tones" / "vae")
 
 
 if __name__ == "__main__":

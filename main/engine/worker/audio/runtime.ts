@@ -1,10 +1,11 @@
 /** Makes sounds: one model loaded at a time, one take at a time. */
 import { LutraError } from '../../../../contract/errors.ts';
 import { audioEvents, audioEventUnit } from '../../addon.ts';
-import type { Addon, AudioDescription, AudioModel } from '../../addon.ts';
-import type { AudioEvaluate, AudioEvent, AudioModelChoice, AudioRequest } from '../../protocol.ts';
+import type { Addon, AudioModel } from '../../addon.ts';
+import type { AudioEvaluate, AudioEvent, AudioModelChoice, AudioRequest, DescribedAudio } from '../../protocol.ts';
 import type { LoadedModel } from '../chat-backend.ts';
 import { followed } from '../followed.ts';
+import { defaultsOf } from './defaults.ts';
 import { previewOf } from './preview.ts';
 import { PromptEncoder } from './prompt.ts';
 
@@ -35,8 +36,9 @@ export class AudioRuntime {
     };
   }
 
-  async describe(path: string, textEncoder: string): Promise<AudioDescription> {
-    return (await this.#addon()).describeAudio({ path, textEncoder });
+  async describe(path: string, textEncoder: string): Promise<DescribedAudio> {
+    const description = (await this.#addon()).describeAudio({ path, textEncoder });
+    return { ...description, defaults: await defaultsOf(path) };
   }
 
   async evaluate({ model, ...rest }: AudioEvaluate): Promise<string[]> {

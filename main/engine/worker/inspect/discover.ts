@@ -22,7 +22,7 @@ export async function formOf(path: string): Promise<ModelForm> {
 function folderForm(names: readonly string[]): ModelForm {
   if (names.includes('model_index.json')) return 'diffusers';
   if (names.includes('config.json')) return 'hf';
-  return 'unknown';
+  return names.includes('model_config.json') ? 'stable-audio' : 'unknown';
 }
 
 /** The path of the model that `path` is or belongs to, and every model under it when it is a folder. */

@@ -229,8 +229,9 @@ export async function inspectDiffusersFolder(folder: string): Promise<Inspection
   };
 }
 
-/** A single file of stable-audio-tools: weights, with `model_config.json` beside it. */
-export async function inspectStableAudio(path: string): Promise<Inspection> {
+/** A single file of stable-audio-tools, or the folder of one: weights, with `model_config.json` beside them. */
+export async function inspectStableAudio(place: string): Promise<Inspection> {
+  const path = place.endsWith('.safetensors') ? place : join(place, 'model.safetensors');
   const folder = dirname(path);
   const config = await readJson(join(folder, 'model_config.json'));
   const tensors = await readSafetensors(path);
