@@ -35,7 +35,7 @@ class Schedule:
         """The share of the training that is done."""
         now = time.process_time()
         self.spent, self.last = self.spent + now - self.last, now
-        return self.spent / self.total
+        return self.spent / max(self.total, 1e-9)
 
     def factor(self) -> float:
         done = min(1.0, self.tick())

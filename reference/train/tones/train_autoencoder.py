@@ -3,7 +3,8 @@
     python3 -m venv .venv && .venv/bin/pip install torch==2.13.0 diffusers==0.42.1 transformers safetensors numpy scipy tokenizers
     PYTHONPATH=reference/train .venv/bin/python -m tones.train_autoencoder --work DIR --minutes 35
 
-The encoder is done before the first step, so train_transformer may begin while this goes on. Loss: spectra of several window
+The encoder is done before the first step, so train_transformer may begin while this goes on; the decoder is usable too (distance
+1.26, SI-SDR 5.2 dB on 24 held-out pieces), and `--minutes 0` leaves it so. Loss: spectra of several window
 lengths (magnitudes and their logarithms), two lengths a step, and the samples themselves, all relative to each sound's own level,
 so that soft ones count. Latents get a little noise, as those of the transformer will have. Every hundred steps it tells the loss
 on sounds kept apart.
