@@ -112,8 +112,9 @@ It is tiny, and a guide only. For anything else bring a larger model.
 
 ## Limits
 It knows what its facts say and nothing else; a question that is put in very different words may get the answer to another one.
-It forgets what was said more than a few turns ago. Sums beyond 99, products beyond single digits and anything about the world are
-declined, not tried.
+Questions that lean on the turn before ("where is that?", "and in Chinese?") often get another fact's answer: all three turns are
+right in {figures['dialogues']['percent']} % of such conversations. Chinese is right in {figures['chinese']['percent']} %. Sums beyond 99, products beyond single digits
+and anything about the world are declined, not tried, when it notices; differences below zero are where it errs most.
 """
 
 
