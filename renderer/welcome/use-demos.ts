@@ -58,7 +58,7 @@ export function useCaptionSamples(): (model: Model, samples: readonly Grant[]) =
     const { items } = await client.caption.list({ filter: { state: 'all', search: '' }, offset: 0, limit: 500 });
     const itemIds = items.filter(({ name, folder }) => folder === '' && names.has(name)).map(({ id }) => id);
     go({ panel: 'caption' });
-    const settings = captionSettingsSchema.parse({ preset: 'short' });
+    const settings = captionSettingsSchema.parse({});
     useCaptions.setState({ isFollowing: true });
     await client.caption.start({ modelId: model.id, settings, itemIds, which: 'missing', previewFirst: 0 });
   };
