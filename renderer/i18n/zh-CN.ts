@@ -103,7 +103,7 @@ export const zhCN: SameShape<typeof en> = {
     cardMemory: '{{card}} 的显存',
     onProcessor: '在 CPU 上运行',
     cardLayers: '显卡上的层数',
-    cardLayersOf: '{{count}} / {{all}}',
+    cardLayersOf: '{{count}} 层，共 {{all}} 层',
     cardShort: '显存曾不足',
     memoryFree: '可用 {{free}}，共 {{total}}',
     kernel: '模型所用的计算内核',
