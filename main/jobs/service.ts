@@ -33,6 +33,7 @@ interface Running {
   finished: Promise<void>;
   job: Job;
   writtenAt: number;
+  timer: NodeJS.Timeout | null;
 }
 
 /** Progress is written and told at most this often. */
@@ -155,6 +156,7 @@ export class JobsService implements JobStarter {
       finished: Promise.resolve(),
       job: { ...jobOf(row), status: 'running', error: null, note: '', updatedAt: Date.now() },
       writtenAt: 0,
+      timer: null,
     };
     this.#running.set(row.id, running);
     this.#write(running);
@@ -197,7 +199,10 @@ export class JobsService implements JobStarter {
       etaSeconds: update.etaSeconds === undefined ? running.pace.secondsLeft(done, total) : update.etaSeconds,
       updatedAt: Date.now(),
     };
-    if (Date.now() - running.writtenAt >= progressIntervalMs) this.#write(running);
+    const wait = running.writtenAt + progressIntervalMs - Date.now();
+    if (wait <= 0) this.#write(running);
+    // What comes too soon is written a little later: the next progress may take minutes.
+    else running.timer ??= setTimeout(() => this.#write(running), wait);
   }
 
   #end(running: Running, status: JobStatus, note: string, error: Job['error']): void {
@@ -209,6 +214,8 @@ export class JobsService implements JobStarter {
 
   #write(running: Running): void {
     const { id, status, done, total, note, error, updatedAt } = running.job;
+    clearTimeout(running.timer ?? undefined);
+    running.timer = null;
     running.writtenAt = updatedAt;
     try {
       this.#db

@@ -1,6 +1,7 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Browser, Locator, Page } from 'playwright-core';
+import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startHost, temporaryFolder } from '../fixtures/host.ts';
 import type { RunningHost } from '../fixtures/host.ts';
@@ -139,6 +140,12 @@ describe('a batch', () => {
   });
 
   test('goes on after the studio was killed in the middle of it; everything is done once', async () => {
+    // Decoding these takes longer than a batch of small ones in all.
+    const large = await sharp({ create: { width: 9000, height: 7000, channels: 3, background: '#405060' } })
+      .jpeg()
+      .toBuffer();
+    for (const at of ['02', '04', '06', '08', '10', '12'])
+      await writeFile(join(folder.path, 'set', `scene ${at}.png`), large);
     await page.getByRole('button', { name: 'Options' }).click();
     await page.getByRole('textbox', { name: 'Longest caption (tokens)' }).fill('200');
     await page.keyboard.press('Enter');
