@@ -15,6 +15,7 @@
 #include "addon/classes.h"
 #include "addon/edge.h"
 #include "addon/generation.h"
+#include "addon/loading.h"
 #include "addon/memory.h"
 #include "addon/task.h"
 #include "addon/text_options.h"
@@ -158,12 +159,6 @@ LoadRequest load_request(const Napi::CallbackInfo& call) {
           precision_of(options)};
 }
 
-/// One model is loaded at a time.
-std::stop_source& loading() {
-  static std::stop_source source;
-  return source;
-}
-
 /// loadTextModel({folder, threads, precision, cacheType, contextSize, device}, listener(doneBytes, totalBytes))
 Napi::Value load_text_model(const Napi::CallbackInfo& call) {
   return at_the_edge(call.Env(), [&]() -> Napi::Value {
@@ -172,16 +167,10 @@ Napi::Value load_text_model(const Napi::CallbackInfo& call) {
     const auto cache_type = cache_type_of(options);
     const auto context_size = static_cast<std::int64_t>(field<double>(options, "contextSize"));
     const bool is_on_card = field<std::string>(options, "device") == "cuda";
-    const graph::Ggml& ggml = graph::Ggml::instance();
-    auto* make = &call.Env().GetInstanceData<Classes>()->text_model;
-    loading() = std::stop_source();
-    return Task::start(
-        call.Env(), call[1].As<Napi::Function>(), loading().get_token(),
-        [request, cache_type, context_size, is_on_card, &ggml, make](const std::stop_token& stop,
-                                                                     const Task::Tell& tell) {
-          const core::Progress progress(stop, [&](std::uint64_t done, std::uint64_t total) {
-            tell(static_cast<double>(done), static_cast<double>(total));
-          });
+    return Loading<TextModel>::start(
+        call.Env(), call[1].As<Napi::Function>(), call.Env().GetInstanceData<Classes>()->text_model,
+        [request, cache_type, context_size, is_on_card](const core::Progress& progress) {
+          const graph::Ggml& ggml = graph::Ggml::instance();
           auto loaded = is_on_card ? load_on_card(ggml, request.folder, request.threads, request.precision,
                                                   {.context_size = context_size, .cache_type = cache_type}, progress)
                                    : load(ggml, request.folder, request.threads, request.precision, progress);
@@ -191,18 +180,9 @@ Napi::Value load_text_model(const Napi::CallbackInfo& call) {
           } else {
             loaded->chat = std::make_unique<text::Session>(*loaded->model, longest, cache_type);
           }
-          return Finish([loaded, make](Napi::Env) -> Napi::Value {
-            const Napi::Object object = make->New({});
-            TextModel::Unwrap(object)->hold(loaded);
-            return object;
-          });
+          return loaded;
         });
   });
-}
-
-Napi::Value stop_loading(const Napi::CallbackInfo& call) {
-  loading().request_stop();
-  return call.Env().Undefined();
 }
 
 std::stop_source& evaluating() {
@@ -314,7 +294,7 @@ Napi::Value eval_perplexity(const Napi::CallbackInfo& call) {
 void export_text_model(Napi::Env env, Napi::Object exports) {
   env.GetInstanceData<Classes>()->text_model = Napi::Persistent(TextModel::define(env));
   exports.Set("loadTextModel", Napi::Function::New(env, load_text_model, "loadTextModel"));
-  exports.Set("stopLoading", Napi::Function::New(env, stop_loading, "stopLoading"));
+  exports.Set("stopLoading", Napi::Function::New(env, Loading<TextModel>::stop, "stopLoading"));
   exports.Set("evalLogits", Napi::Function::New(env, eval_logits, "evalLogits"));
   exports.Set("stopEvaluating", Napi::Function::New(env, stop_evaluating, "stopEvaluating"));
   exports.Set("evalPerplexity", Napi::Function::New(env, eval_perplexity, "evalPerplexity"));

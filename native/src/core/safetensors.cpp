@@ -239,4 +239,13 @@ Result<TensorView> Safetensors::get(std::string_view name, std::span<const std::
                              show(shape) + " is expected");
 }
 
+std::uint64_t Safetensors::let_go(const std::string& prefix) const {
+  std::uint64_t bytes = 0;
+  for (auto it = tensors_.lower_bound(prefix + "."); it != tensors_.end() && it->first.starts_with(prefix + "."); ++it) {
+    bytes += it->second.bytes.size();
+    MappedFile::let_go(it->second.bytes);
+  }
+  return bytes;
+}
+
 }  // namespace lutra::core

@@ -37,6 +37,8 @@ class Safetensors {
   [[nodiscard]] const TensorView* find(std::string_view name) const;
   /// The tensor, of that shape; `bad-file` that says what was expected and what is there.
   [[nodiscard]] Result<TensorView> get(std::string_view name, std::span<const std::int64_t> shape) const;
+  /// The pages of all tensors whose names begin with `<prefix>.` need not stay in memory; returns their bytes.
+  std::uint64_t let_go(const std::string& prefix) const;
   /// By name.
   [[nodiscard]] const std::map<std::string, TensorView, std::less<>>& tensors() const { return tensors_; }
   /// `__metadata__` of the first file.

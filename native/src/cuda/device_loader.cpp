@@ -298,11 +298,7 @@ void DeviceLlama::Loader::add_expanded(const Part& part, const Source& source) {
 }
 
 void DeviceLlama::Loader::let_go(const std::string& name) {
-  const auto& tensors = file_->tensors();
-  for (auto it = tensors.lower_bound(name + "."); it != tensors.end() && it->first.starts_with(name + "."); ++it) {
-    done_bytes_ += it->second.bytes.size();
-    core::MappedFile::let_go(it->second.bytes);
-  }
+  done_bytes_ += file_->let_go(name);
   progress_->tell(done_bytes_, total_bytes_);
 }
 

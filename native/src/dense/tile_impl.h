@@ -32,7 +32,7 @@ void multiply(const Tile& tile) {
   };
   const float* row = tile.a;
   if (tile.taps == 1) {
-    // Products: counting two loops costs as much as the sums themselves.
+    // Products: counting two loops would take a sixth of the time.
 #pragma GCC unroll 4
     for (std::int64_t i = 0; i < tile.n_in; ++i, row += tile.stride) add(row);
   } else {

@@ -98,11 +98,7 @@ std::vector<float> WeightReader::floats(const std::string& name, std::span<const
 }
 
 void WeightReader::let_go(const std::string& prefix) {
-  const auto& tensors = file_->tensors();
-  for (auto it = tensors.lower_bound(prefix + "."); it != tensors.end() && it->first.starts_with(prefix + "."); ++it) {
-    done_bytes_ += it->second.bytes.size();
-    core::MappedFile::let_go(it->second.bytes);
-  }
+  done_bytes_ += file_->let_go(prefix);
   progress_->tell(done_bytes_, total_bytes_);
 }
 

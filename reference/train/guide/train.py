@@ -56,8 +56,7 @@ class Training:
         self.optimizer = optimizer_of(self.model, config)
         if state:
             self.model.load_state_dict(state["model"])
-            if "momenta" in state["optimizer"]:
-                self.optimizer.load_state_dict(state["optimizer"])
+            self.optimizer.load_state_dict(state["optimizer"])
 
     def save(self) -> None:
         part = self.checkpoint.with_suffix(".part")
