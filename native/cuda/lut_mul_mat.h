@@ -40,6 +40,10 @@ struct MulMat {
 /// stream capture. A cudaError_t; 0 is success.
 int query(int device, DeviceLimits& limits);
 
+/// True where this library's kernels wait for their predecessors in the stream by themselves, so that they may be
+/// launched before those have ended: on compute capability 9, with code that was compiled for it.
+bool waits_by_itself(const DeviceLimits& limits);
+
 /// Bytes that `lut_mul_mat` needs beside its inputs for up to `max_tokens` tokens. One workspace serves every product
 /// of one stream, with the largest of their sizes. It is 256-byte aligned and zero before its first use; every launch
 /// leaves it fit for the next.

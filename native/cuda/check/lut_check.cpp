@@ -1,6 +1,7 @@
 #include <cuda_runtime.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <iostream>
 #include <vector>
@@ -15,6 +16,7 @@
 //   small   the table that the emulation goes through, for compute-sanitizer
 //   full    that and larger sizes
 //   time    the tables of times
+//        lut-check one ROWS COLUMNS BITS TOKENS    a product alone, for a profiler
 
 using namespace lutra;
 using namespace lutra::cuda;
@@ -90,6 +92,10 @@ int main(int argc, char** argv) {
     return compare(limits, products) ? 0 : 1;
   }
   if (what == "time") return check::print_times() ? 0 : 1;
-  std::cerr << "usage: lut-check device | small | full | time\n";
+  constexpr int with_sizes = 6;
+  if (argc == with_sizes && std::strcmp(argv[1], "one") == 0) {
+    return check::run_product(std::atoi(argv[2]), std::atoi(argv[3]), std::atoi(argv[4]), std::atoi(argv[5])) ? 0 : 1;
+  }
+  std::cerr << "usage: lut-check device | small | full | time | one ROWS COLUMNS BITS TOKENS\n";
   return 2;
 }

@@ -343,4 +343,13 @@ bool print_times() {
   return all;
 }
 
+bool run_product(int rows, int columns, int bits, int tokens) {
+  core::ThreadPool threads;
+  Bench bench;
+  if (!bench.begin()) return false;
+  const double time = bench.ours(make_weights({"", rows, columns}, bits, threads), tokens);
+  std::printf("%d x %d, %d bits, %d tokens: %.1f us\n", rows, columns, bits, tokens, time);
+  return time > 0;
+}
+
 }  // namespace lutra::cuda::check

@@ -6,4 +6,7 @@ namespace lutra::cuda::check {
 /// installed, and prefill. False where something did not run.
 bool print_times();
 
+/// Runs one product a few times, for a profiler; false where it did not run.
+bool run_product(int rows, int columns, int bits, int tokens);
+
 }  // namespace lutra::cuda::check

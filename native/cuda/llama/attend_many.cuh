@@ -30,7 +30,7 @@ __device__ inline void load_tile(const AttendArguments& a, int kind, int kv_head
     }
     float numbers[8] = {};
     if (is_there) {
-      load_stored(layout, values, within, first, numbers);
+      widen_stored(layout, load_stored(layout, values, within, first), numbers);
       const float scale = reinterpret_cast<const float*>(page + layout.scales_at(a.layer, kind, kv_head))[within];
 #pragma unroll
       for (int i = 0; i < 8; ++i) numbers[i] *= scale;

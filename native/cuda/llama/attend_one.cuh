@@ -8,24 +8,26 @@ constexpr float log2_e = 1.44269504F;
 constexpr int attend_threads = 128;
 constexpr int attend_tile = 64;
 
-/// Eight of a head's stored numbers from `first` on; zeros behind its end.
-__device__ inline void load_stored(const CacheLayout& layout, const unsigned char* values, int within, int first,
-                                   float (&numbers)[8]) {
-  if (first >= layout.dim()) {
-#pragma unroll
-    for (int i = 0; i < 8; ++i) numbers[i] = 0;
-    return;
-  }
+/// Pieces that a token's positions are cut into at most.
+constexpr int attend_pieces = 64;
+
+/// Eight of a head's stored numbers from `first` on, as they lie; zeros behind its end.
+__device__ inline uint4 load_stored(const CacheLayout& layout, const unsigned char* values, int within, int first) {
+  if (first >= layout.dim()) return {0, 0, 0, 0};
   const std::int64_t at = std::int64_t{within} * layout.dim() + first;
+  if (!layout.is_bytes) return *reinterpret_cast<const uint4*>(reinterpret_cast<const std::uint16_t*>(values) + at);
+  const uint2 bytes = *reinterpret_cast<const uint2*>(values + at);
+  return {bytes.x, bytes.y, 0, 0};
+}
+
+__device__ inline void widen_stored(const CacheLayout& layout, const uint4& stored, float (&numbers)[8]) {
   if (!layout.is_bytes) {
-    widen_eight(*reinterpret_cast<const uint4*>(reinterpret_cast<const std::uint16_t*>(values) + at), Float16::f16,
-                numbers);
+    widen_eight(stored, Float16::f16, numbers);
     return;
   }
-  const uint2 bytes = *reinterpret_cast<const uint2*>(values + at);
 #pragma unroll
   for (int i = 0; i < 8; ++i) {
-    const unsigned word = i < 4 ? bytes.x : bytes.y;
+    const unsigned word = i < 4 ? stored.x : stored.y;
     numbers[i] = static_cast<float>(static_cast<std::int8_t>(word >> (8 * (i % 4)) & 0xFFU));
   }
 }
@@ -37,19 +39,25 @@ template <int dim, int group>
 __global__ void __launch_bounds__(attend_threads) attend_one(AttendArguments a) {
   constexpr int lanes = dim / 8;  // that hold one position
   constexpr int rows = attend_threads / lanes;
+  constexpr int each = attend_tile / rows;  // positions of a thread in a tile
   constexpr int warps = attend_threads / 32;
-  constexpr int warp_rows = 32 / lanes;
   constexpr int partial_floats = dim + 2;
+  // Values are asked for with the keys where registers hold both.
+  constexpr bool has_room = each * (group + 2) <= 64;
   __shared__ float scores[group][attend_tile];
   __shared__ float tops[group];
   __shared__ float sums[group];
   __shared__ float rescale[group];
-  __shared__ float gathered[rows][dim];
+  __shared__ float gathered[group][rows][dim];
+  __shared__ float shares[group][attend_pieces];
   __shared__ bool is_last;
 
+  let_next_begin();
+  await_earlier_kernels();
   const CacheLayout& layout = a.cache.layout;
   const int thread = static_cast<int>(threadIdx.x);
   const int warp = thread / 32;
+  const int lane = thread % 32;
   const int heads_per_kv = a.heads / layout.kv_heads;
   const int chunks = (heads_per_kv + group - 1) / group;
   const int kv_head = static_cast<int>(blockIdx.y) / chunks;
@@ -89,18 +97,32 @@ __global__ void __launch_bounds__(attend_threads) attend_one(AttendArguments a) 
   __syncthreads();
 
   for (int tile = from; tile < to; tile += attend_tile) {
-#pragma unroll 4
-    for (int i = 0; i < attend_tile / warps / warp_rows; ++i) {
-      const int row = warp * (attend_tile / warps) + i * warp_rows + thread % 32 / lanes;
-      const int position = tile + row;
+    const auto position_of = [&](int i) { return tile + thread / lanes + i * rows; };
+    const auto read = [&](uint4(&stored)[each], std::int64_t at) {
+#pragma unroll
+      for (int i = 0; i < each; ++i) {
+        const int position = position_of(i);
+        stored[i] = {0, 0, 0, 0};
+        if (position < to) {
+          const unsigned char* const page = a.cache.pages[position / page_positions];
+          stored[i] = load_stored(layout, page + at, position % page_positions, first_dim);
+        }
+      }
+    };
+    uint4 keys[each];
+    uint4 values[each];
+    read(keys, keys_at);
+    if constexpr (has_room) read(values, values_at);
+#pragma unroll
+    for (int i = 0; i < each; ++i) {
+      const int position = position_of(i);
       const bool is_there = position < to;
-      const int within = position % page_positions;
-      float key[8] = {};
+      float key[8];
+      widen_stored(layout, keys[i], key);
       float key_scale = 1;
-      if (is_there) {
-        const unsigned char* page = a.cache.pages[position / page_positions];
-        load_stored(layout, page + keys_at, within, first_dim, key);
-        if (layout.is_bytes) key_scale = reinterpret_cast<const float*>(page + key_scales_at)[within];
+      if (layout.is_bytes && is_there) {
+        const unsigned char* const page = a.cache.pages[position / page_positions];
+        key_scale = reinterpret_cast<const float*>(page + key_scales_at)[position % page_positions];
       }
 #pragma unroll
       for (int g = 0; g < group; ++g) {
@@ -110,12 +132,11 @@ __global__ void __launch_bounds__(attend_threads) attend_one(AttendArguments a) 
 #pragma unroll
         for (int distance = lanes / 2; distance > 0; distance /= 2)
           score += __shfl_xor_sync(whole_warp, score, distance);
-        if (thread % lanes == 0) scores[g][row] = is_there ? score * key_scale : -INFINITY;
+        if (thread % lanes == 0) scores[g][position - tile] = is_there ? score * key_scale : -INFINITY;
       }
     }
     __syncthreads();
     for (int g = warp; g < group; g += warps) {
-      const int lane = thread % 32;
       const float low = scores[g][lane];
       const float high = scores[g][lane + 32];
       const float top = fmaxf(tops[g], warp_max(fmaxf(low, high)));
@@ -143,52 +164,52 @@ __global__ void __launch_bounds__(attend_threads) attend_one(AttendArguments a) 
       }
     }
     __syncthreads();
+    if constexpr (!has_room) read(values, values_at);
 #pragma unroll
     for (int g = 0; g < group; ++g) {
 #pragma unroll
       for (int i = 0; i < 8; ++i) sum[g][i] *= rescale[g];
     }
-#pragma unroll 4
-    for (int row = thread / lanes; row < attend_tile; row += rows) {
-      const int position = tile + row;
-      if (position >= to) break;
+#pragma unroll
+    for (int i = 0; i < each; ++i) {
       float value[8];
-      load_stored(layout, a.cache.pages[position / page_positions] + values_at, position % page_positions, first_dim,
-                  value);
+      widen_stored(layout, values[i], value);
 #pragma unroll
       for (int g = 0; g < group; ++g) {
+        const float score = scores[g][position_of(i) - tile];
 #pragma unroll
-        for (int i = 0; i < 8; ++i) sum[g][i] = fmaf(scores[g][row], value[i], sum[g][i]);
+        for (int j = 0; j < 8; ++j) sum[g][j] = fmaf(score, value[j], sum[g][j]);
       }
     }
     __syncthreads();
   }
 
-  float* partial = a.partials + (std::int64_t{blockIdx.y} * pieces + blockIdx.x) * group * partial_floats;
 #pragma unroll
   for (int g = 0; g < group; ++g) {
 #pragma unroll
-    for (int i = 0; i < 8; ++i) gathered[thread / lanes][first_dim + i] = sum[g][i];
-    __syncthreads();
-    if (g < own_heads) {
-      for (int i = thread; i < layout.head_dim; i += attend_threads) {
-        float whole = 0;
+    for (int i = 0; i < 8; ++i) gathered[g][thread / lanes][first_dim + i] = sum[g][i];
+  }
+  __syncthreads();
+  float* partial = a.partials + (std::int64_t{blockIdx.y} * pieces + blockIdx.x) * group * partial_floats;
+  for (int i = thread; i < layout.head_dim; i += attend_threads) {
 #pragma unroll
-        for (int row = 0; row < rows; ++row) whole += gathered[row][i];
-        if (active == 1) {
-          a.target[(first_head + g) * layout.head_dim + i] = to_f16(whole / sums[g]);
-        } else {
-          partial[g * partial_floats + 2 + i] = whole;
-        }
-      }
-      if (thread == 0) {
-        partial[g * partial_floats] = tops[g];
-        partial[g * partial_floats + 1] = sums[g];
+    for (int g = 0; g < group; ++g) {
+      if (g >= own_heads) break;
+      float whole = 0;
+#pragma unroll
+      for (int row = 0; row < rows; ++row) whole += gathered[g][row][i];
+      if (active == 1) {
+        a.target[(first_head + g) * layout.head_dim + i] = to_f16(whole / sums[g]);
+      } else {
+        partial[g * partial_floats + 2 + i] = whole;
       }
     }
-    __syncthreads();
   }
   if (active == 1) return;
+  if (thread < own_heads) {
+    partial[thread * partial_floats] = tops[thread];
+    partial[thread * partial_floats + 1] = sums[thread];
+  }
 
   __threadfence();
   __syncthreads();
@@ -197,20 +218,40 @@ __global__ void __launch_bounds__(attend_threads) attend_one(AttendArguments a) 
   if (!is_last) return;
   __threadfence();
   const float* all = a.partials + std::int64_t{blockIdx.y} * pieces * group * partial_floats;
+  const auto part = [&](int index, int g) { return all + (std::int64_t{index} * group + g) * partial_floats; };
+  // A lane has every 32nd piece's share.
+  constexpr int own_pieces = attend_pieces / 32;
+  for (int g = warp; g < own_heads; g += warps) {
+    float own_top[own_pieces];
+    float own_sum[own_pieces];
+#pragma unroll
+    for (int i = 0; i < own_pieces; ++i) {
+      const int index = lane + 32 * i;
+      own_top[i] = index < active ? read_fresh(part(index, g)) : -INFINITY;
+      own_sum[i] = index < active ? read_fresh(part(index, g) + 1) : 0.0F;
+    }
+    float top = own_top[0];
+#pragma unroll
+    for (int i = 1; i < own_pieces; ++i) top = fmaxf(top, own_top[i]);
+    top = warp_max(top);
+    float weight = 0;
+#pragma unroll
+    for (int i = 0; i < own_pieces; ++i) {
+      const float share = exp2f((own_top[i] - top) * log2_e);
+      shares[g][lane + 32 * i] = share;
+      weight = fmaf(share, own_sum[i], weight);
+    }
+    weight = warp_sum(weight);
+    if (lane == 0) sums[g] = weight;
+  }
+  __syncthreads();
   for (int item = thread; item < own_heads * layout.head_dim; item += attend_threads) {
     const int g = item / layout.head_dim;
     const int i = item % layout.head_dim;
-    const auto part = [&](int index) { return all + (std::int64_t{index} * group + g) * partial_floats; };
-    float top = -INFINITY;
-    for (int index = 0; index < active; ++index) top = fmaxf(top, read_fresh(part(index)));
     float whole = 0;
-    float weight = 0;
-    for (int index = 0; index < active; ++index) {
-      const float share = exp2f((read_fresh(part(index)) - top) * log2_e);
-      weight = fmaf(share, read_fresh(part(index) + 1), weight);
-      whole = fmaf(share, read_fresh(part(index) + 2 + i), whole);
-    }
-    a.target[(first_head + g) * layout.head_dim + i] = to_f16(whole / weight);
+#pragma unroll 8
+    for (int index = 0; index < active; ++index) whole = fmaf(shares[g][index], read_fresh(part(index, g) + 2 + i), whole);
+    a.target[(first_head + g) * layout.head_dim + i] = to_f16(whole / sums[g]);
   }
   if (thread == 0) a.arrived[blockIdx.y] = 0;
 }

@@ -24,6 +24,8 @@ __global__ void __launch_bounds__(row_threads)
 /// Inputs of a product as the tensor cores take them. One block per token.
 __global__ void __launch_bounds__(row_threads) prepare(PrepareArguments a) {
   __shared__ float scratch[row_threads / 32];
+  let_next_begin();
+  await_earlier_kernels();
   const int thread = static_cast<int>(threadIdx.x);
   const std::int64_t row = std::int64_t{blockIdx.x} * a.width;
   const auto at = [&](int i) {

@@ -25,9 +25,10 @@ cudaError_t with_dim(int head_dim, Use use) {
 }
 
 template <int dim>
-cudaError_t attend_one_of(const AttendArguments& arguments, const AttendGrid& grid, cudaStream_t stream) {
+cudaError_t attend_one_of(const AttendArguments& arguments, const AttendGrid& grid, cudaStream_t stream,
+                          bool begins_early) {
   const Launch where{dim3(static_cast<unsigned>(grid.pieces), static_cast<unsigned>(grid.blocks)),
-                     dim3(kernels::attend_threads), 0, stream};
+                     dim3(kernels::attend_threads), 0, stream, begins_early};
   switch (grid.group) {
     case 1:
       return launch(where, kernels::attend_one<dim, 1>, arguments);
@@ -54,9 +55,9 @@ cudaError_t embed(const void* table, Stored type, const std::int32_t* ids, int t
                 type, ids, width, target);
 }
 
-cudaError_t prepare(const PrepareArguments& arguments, int tokens, cudaStream_t stream) {
-  return launch({dim3(static_cast<unsigned>(tokens)), dim3(kernels::row_threads), 0, stream}, kernels::prepare,
-                arguments);
+cudaError_t prepare(const PrepareArguments& arguments, int tokens, cudaStream_t stream, bool begins_early) {
+  return launch({dim3(static_cast<unsigned>(tokens)), dim3(kernels::row_threads), 0, stream, begins_early},
+                kernels::prepare, arguments);
 }
 
 cudaError_t gate(const float* gate_up, int tokens, int width, std::uint16_t* target, cudaStream_t stream) {
@@ -64,10 +65,10 @@ cudaError_t gate(const float* gate_up, int tokens, int width, std::uint16_t* tar
   return launch({grid, dim3(kernels::row_threads), 0, stream}, kernels::gate, gate_up, width, target);
 }
 
-cudaError_t store_keys(const StoreArguments& arguments, int tokens, cudaStream_t stream) {
+cudaError_t store_keys(const StoreArguments& arguments, int tokens, cudaStream_t stream, bool begins_early) {
   const int heads = arguments.heads + 2 * arguments.cache.layout.kv_heads;
   const dim3 grid(static_cast<unsigned>(tokens), across(heads, kernels::store_warps).x);
-  return launch({grid, dim3(kernels::store_warps * 32), 0, stream}, kernels::store_keys, arguments);
+  return launch({grid, dim3(kernels::store_warps * 32), 0, stream, begins_early}, kernels::store_keys, arguments);
 }
 
 AttendGrid attend_grid(int heads, const CacheLayout& layout, int multiprocessors) {
@@ -78,15 +79,14 @@ AttendGrid attend_grid(int heads, const CacheLayout& layout, int multiprocessors
   grid.blocks = layout.kv_heads * ((heads_per_kv + grid.group - 1) / grid.group);
   while (grid.dim < layout.head_dim) grid.dim *= 2;
   constexpr int blocks_per_multiprocessor = 2;
-  constexpr int most_pieces = 64;
-  grid.pieces =
-      std::clamp((multiprocessors * blocks_per_multiprocessor + grid.blocks - 1) / grid.blocks, 1, most_pieces);
+  grid.pieces = std::clamp((multiprocessors * blocks_per_multiprocessor + grid.blocks - 1) / grid.blocks, 1,
+                           kernels::attend_pieces);
   return grid;
 }
 
-cudaError_t attend_one(const AttendArguments& arguments, const AttendGrid& grid, cudaStream_t stream) {
+cudaError_t attend_one(const AttendArguments& arguments, const AttendGrid& grid, cudaStream_t stream, bool begins_early) {
   return with_dim(arguments.cache.layout.head_dim, [&]<int dim>(std::integral_constant<int, dim>) {
-    return attend_one_of<dim>(arguments, grid, stream);
+    return attend_one_of<dim>(arguments, grid, stream, begins_early);
   });
 }
 

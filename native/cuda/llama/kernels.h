@@ -2,17 +2,18 @@
 #include "launch.h"
 #include "llama/arguments.h"
 
-// Launches of everything in a Llama-class model but the products with packed weights. All may be captured.
+// Launches of everything in a Llama-class model but the products with packed weights. All may be captured. Those that are
+// told to begin early wait for their predecessors by themselves (`waits_by_itself` says where that is so).
 
 namespace lutra::cuda {
 
 /// target (n, width) f32 = rows `ids` of `table` (vocab, width).
 cudaError_t embed(const void* table, Stored type, const std::int32_t* ids, int tokens, int width, float* target,
                   cudaStream_t stream);
-cudaError_t prepare(const PrepareArguments& arguments, int tokens, cudaStream_t stream);
+cudaError_t prepare(const PrepareArguments& arguments, int tokens, cudaStream_t stream, bool begins_early = false);
 /// target f16 (n, width) = silu(gate) * up, of gate_up f32 (n, 2, width).
 cudaError_t gate(const float* gate_up, int tokens, int width, std::uint16_t* target, cudaStream_t stream);
-cudaError_t store_keys(const StoreArguments& arguments, int tokens, cudaStream_t stream);
+cudaError_t store_keys(const StoreArguments& arguments, int tokens, cudaStream_t stream, bool begins_early = false);
 
 /// The largest head that attention takes.
 constexpr int most_head_dim = 256;
@@ -29,7 +30,8 @@ struct AttendGrid {
 };
 AttendGrid attend_grid(int heads, const CacheLayout& layout, int multiprocessors);
 /// One token over the cache.
-cudaError_t attend_one(const AttendArguments& arguments, const AttendGrid& grid, cudaStream_t stream);
+cudaError_t attend_one(const AttendArguments& arguments, const AttendGrid& grid, cudaStream_t stream,
+                       bool begins_early = false);
 /// `arguments.tokens` tokens over the cache, each over those before it.
 cudaError_t attend_many(const AttendArguments& arguments, cudaStream_t stream);
 

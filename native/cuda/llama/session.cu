@@ -35,6 +35,7 @@ Session::Session(Model& model, std::int32_t context_size, bool bytes_cache)
       context_size_(context_size),
       tokens_(std::min(piece_tokens, context_size)),
       attend_grid_(attend_grid(model.shape().heads, layout_, model.limits().multiprocessors)),
+      begins_early_(waits_by_itself(model.limits())),
       page_list_(static_cast<std::size_t>((context_size + page_positions - 1) / page_positions)),
       ids_(static_cast<std::size_t>(tokens_)),
       handed_on_(static_cast<std::size_t>(model.shape().hidden_size)) {
@@ -149,7 +150,7 @@ void Session::project(const Projection& parts, const Input& input, int tokens, v
       arguments.norm = input.norm;
       arguments.eps = eps;
       arguments.target = prepared_.as<std::uint16_t>();
-      ensure(prepare(arguments, tokens, stream), "norms");
+      ensure(prepare(arguments, tokens, stream, begins_early_), "norms");
       ready = arguments.target;
     }
     DenseArguments arguments;
@@ -187,7 +188,7 @@ void Session::layer(int index, int tokens) {
   store.k_norm = layer.k_norm.as<float>();
   store.eps = shape.norm_eps;
   store.queries = queries_.as<std::uint16_t>();
-  ensure(store_keys(store, tokens, stream), "stores keys");
+  ensure(store_keys(store, tokens, stream, begins_early_), "stores keys");
 
   AttendArguments attend;
   attend.step = store.step;
@@ -200,7 +201,7 @@ void Session::layer(int index, int tokens) {
   attend.target = attended_.as<std::uint16_t>();
   attend.partials = partials_.as<float>();
   attend.arrived = arrived_.as<unsigned>();
-  ensure(tokens == 1 ? attend_one(attend, attend_grid_, stream) : attend_many(attend, stream), "attends");
+  ensure(tokens == 1 ? attend_one(attend, attend_grid_, stream, begins_early_) : attend_many(attend, stream), "attends");
   project(layer.o, {attended_.get(), false, model_->query_rows(), nullptr}, tokens, x, Scalar::f32, hidden, x);
 
   const Input normed{x, true, hidden, layer.post_attention_norm.as<float>()};
@@ -230,7 +231,7 @@ void Session::project_head(int tokens, bool all_logits) {
   arguments.norm = model_->norm();
   arguments.eps = shape.norm_eps;
   arguments.target = prepared_.as<std::uint16_t>();
-  ensure(prepare(arguments, rows, stream_.get()), "norms");
+  ensure(prepare(arguments, rows, stream_.get(), begins_early_), "norms");
   DenseArguments head;
   head.weight = static_cast<const std::uint16_t*>(model_->embedding());
   head.type = model_->embedding_type() == Stored::bf16 ? Float16::bf16 : Float16::f16;

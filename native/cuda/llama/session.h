@@ -62,6 +62,7 @@ class Session {
   std::int32_t context_size_;
   std::int32_t tokens_;  // of the largest piece
   AttendGrid attend_grid_;
+  bool begins_early_;
   Stream stream_;
   std::size_t room_bytes_ = 0;
 

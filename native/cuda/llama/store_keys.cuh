@@ -9,6 +9,8 @@ constexpr int store_warps = 8;
 /// Norms and turns queries and keys (RoFormer; pairs half a head apart), and keeps keys and values. A warp per head,
 /// blocks (tokens, heads / warps); text/attention.cpp says the same for the processor.
 __global__ void __launch_bounds__(store_warps * 32) store_keys(StoreArguments a) {
+  let_next_begin();
+  await_earlier_kernels();
   const CacheLayout& layout = a.cache.layout;
   const int lane = static_cast<int>(threadIdx.x % 32);
   const int head = static_cast<int>(blockIdx.y * store_warps + threadIdx.x / 32);

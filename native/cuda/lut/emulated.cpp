@@ -129,6 +129,12 @@ void load_tiles(std::uint32_t (&tiles)[4], const unsigned char* row) {
   }
 }
 
+std::uint32_t look_up(std::uint32_t address) {
+  const unsigned char* const word = dynamic_shared_memory() + address;
+  note_shared(Site::lookup, word, 4);
+  return read<std::uint32_t>(word);
+}
+
 void copy_later(unsigned char* shared, const void* global, bool is_there) {
   if (!is_aligned(shared, 16) || !is_aligned(global, 16)) fail("cp.async at an address that is no multiple of 16");
   copies[own_thread()].add({shared, global, is_there});

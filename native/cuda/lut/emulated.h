@@ -15,6 +15,7 @@ namespace lutra::cuda::emulate {
 void multiply_tile(float (&d)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2], Scalar type);
 std::uint32_t multiply_pairs(std::uint32_t a, std::uint32_t b, Scalar type);
 void load_tiles(std::uint32_t (&tiles)[4], const unsigned char* row);
+std::uint32_t look_up(std::uint32_t address);
 
 void copy_later(unsigned char* shared, const void* global, bool is_there);
 void close_copies();

@@ -12,11 +12,12 @@ struct FewArguments {
   Outputs out;
   Exchange exchange;
   std::int32_t row_warps = 1;
+  std::int32_t groups = 1;         // of row blocks that a block takes side by side
   std::int32_t slices = 1;         // of the columns
   std::int32_t slice_blocks = 0;   // column blocks of a slice; the last may have fewer
-  std::int32_t parts = 1;          // blocks that share the rows of a slice
+  Share share;                     // of the steps of a slice
+  Share last_share;                // of those of the last slice
   std::int32_t most_partials = 0;  // sums of one group of rows that come together
-  bool whole_groups = false;       // parts begin at groups of rows
 };
 
 /// The scales of a lane in one block of the weight: of rows g and g + 8 of each tile, for either half of the columns.
@@ -73,73 +74,74 @@ __device__ inline void multiply_block(float (&sums)[block_tiles][token_tiles][4]
   }
 }
 
+/// A warp's way through the steps of its block. A step is one block of the weight for every warp.
+struct Walk {
+  int group = 0;          // of rows
+  int step = 0, end = 0;  // within the group
+  int column = 0;         // block of the columns, within the slice
+  bool has_rows = false;
+  const uint4* codes = nullptr;
+};
+
 /// Up to 8 `token_tiles` tokens at a time. The weight streams from memory into registers and is read once; the inputs
 /// of a slice of columns stay in shared memory. Of a block's warps, `row_warps` take row blocks side by side, and the
-/// others share the columns of each. A step is one block of the weight for every warp. Blocks (parts, slices, token
-/// groups), flat.
+/// others share the columns of each. Blocks (parts, slices, token groups), flat.
 template <int bits, Scalar type, int token_tiles, Tables tables>
-__global__ void __launch_bounds__(FewShape<token_tiles>::threads) few_tokens(FewArguments a) {
+__global__ void __launch_bounds__(FewShape<token_tiles>::threads) few_tokens(const __grid_constant__ FewArguments a) {
   using Shape = FewShape<token_tiles>;
-  unsigned char* const shared = dynamic_shared();
   const int row_warps = a.row_warps;
-  unsigned char* const table = shared;
+  unsigned char* const table = aligned<table_alignment<bits, tables>>(dynamic_shared());
   const int all_tables = table_bytes<bits, tables> * (tables == Tables::pairs ? 1 : row_warps);
-  auto* const slots = reinterpret_cast<float*>(shared + all_tables);
-  unsigned char* const notes = shared + all_tables + Shape::slots_bytes;
+  auto* const slots = reinterpret_cast<float*>(table + all_tables);
+  unsigned char* const notes = table + all_tables + Shape::slots_bytes;
   unsigned char* const inputs = notes + Shape::notes_bytes;
   auto* const flag = reinterpret_cast<unsigned*>(notes);
   auto* const scratch = reinterpret_cast<float*>(notes + 64);
 
-  const int lane = static_cast<int>(threadIdx.x % 32);
+  const int lane = own_lane();
   const int warp = own_warp();
   const int column_warps = Shape::warps / row_warps;
   const int warp_row = warp / column_warps;
   const int warp_column = warp % column_warps;
-  const int part = static_cast<int>(blockIdx.x) % a.parts;
-  const int slice = static_cast<int>(blockIdx.x) / a.parts % a.slices;
-  const int token_group = static_cast<int>(blockIdx.x) / a.parts / a.slices;
+  const int parts = a.share.parts;
+  const int part = static_cast<int>(blockIdx.x) % parts;
+  const int slice = static_cast<int>(blockIdx.x) / parts % a.slices;
+  const int token_group = static_cast<int>(blockIdx.x) / parts / a.slices;
   const int first_token = token_group * Shape::tokens;
   const int tokens = min(Shape::tokens, a.in.tokens - first_token);
   const int first_block = slice * a.slice_blocks;
   const int blocks = min(a.slice_blocks, a.weight.column_blocks - first_block);
-  const int groups = (a.weight.row_blocks + row_warps - 1) / row_warps;
-  const auto share_of = [&](int slice_blocks) {
-    return Share(slice_blocks, groups, column_warps, a.parts, a.whole_groups);
-  };
-  const Share share = share_of(blocks);
+  const Share& share = slice + 1 == a.slices ? a.last_share : a.share;
+  const int group_steps = share.steps_of_group;
   const int first_step = share.first_step(part);
   const int last_step = share.first_step(part + 1);
 
+  const auto enter = [&](int step) {
+    Walk walk;
+    walk.group = step / group_steps;
+    walk.step = step - walk.group * group_steps;
+    walk.end = min(group_steps, last_step - walk.group * group_steps);
+    walk.column = walk.step * column_warps + warp_column;
+    const int row_block = walk.group * row_warps + warp_row;
+    walk.has_rows = row_block < a.weight.row_blocks;
+    walk.codes = a.weight.codes +
+                 (std::int64_t{row_block} * a.weight.column_blocks + first_block + walk.column) * (bits * 32) + lane;
+    return walk;
+  };
+
   // The weight runs ahead of the sums by `ahead` blocks. A run of steps in one group of rows is filled up to a multiple
   // of that, so that each block's registers are known when this is compiled.
-  struct Cursor {
-    int group, step, begin, end;
-  };
-  const auto enter = [&](int step) {
-    Cursor cursor;
-    cursor.group = step / share.steps_of_group;
-    cursor.begin = step - cursor.group * share.steps_of_group;
-    cursor.step = cursor.begin;
-    cursor.end = min(share.steps_of_group, last_step - cursor.group * share.steps_of_group);
-    return cursor;
-  };
-  const auto is_here = [&](const Cursor& cursor) {
-    return cursor.step < cursor.end && cursor.step * column_warps + warp_column < blocks &&
-           cursor.group * row_warps + warp_row < a.weight.row_blocks;
-  };
   const bool has_halves = a.weight.scale_shift == 0;
+  bool is_here[Shape::ahead];
   uint4 codes[Shape::ahead][bits];
   LaneScales scales[Shape::ahead];
-  const auto fetch = [&](Cursor& cursor, int j) {
-    if (cursor.group * share.steps_of_group + cursor.begin >= last_step) return;
-    if (is_here(cursor)) {
-      const int row_block = cursor.group * row_warps + warp_row;
-      const int column_block = first_block + cursor.step * column_warps + warp_column;
-      const uint4* source =
-          a.weight.codes + (std::int64_t{row_block} * a.weight.column_blocks + column_block) * (bits * 32) + lane;
+  const auto fetch = [&](Walk& walk, int j) {
+    is_here[j] = walk.step < walk.end && walk.column < blocks && walk.has_rows;
+    if (is_here[j]) {
 #pragma unroll
-      for (int i = 0; i < bits; ++i) codes[j][i] = load_stream(source + i * 32);
-      const std::int64_t scale_row = std::int64_t{row_block} * a.weight.scale_groups;
+      for (int i = 0; i < bits; ++i) codes[j][i] = load_stream(walk.codes + i * 32);
+      const int column_block = first_block + walk.column;
+      const std::int64_t scale_row = std::int64_t{walk.group * row_warps + warp_row} * a.weight.scale_groups;
       if (has_halves) {
 #pragma unroll
         for (int half = 0; half < 2; ++half)
@@ -149,15 +151,19 @@ __global__ void __launch_bounds__(FewShape<token_tiles>::threads) few_tokens(Few
             a.weight.scales[(scale_row + (column_block >> (a.weight.scale_shift - 1))) * 8 + lane / 4];
       }
     }
-    if (++cursor.step >= cursor.end && (cursor.step - cursor.begin) % Shape::ahead == 0)
-      cursor = enter(cursor.group * share.steps_of_group + cursor.end);
+    ++walk.step;
+    walk.column += column_warps;
+    walk.codes += column_warps * (bits * 32);
+    if (j == Shape::ahead - 1 && walk.step >= walk.end) walk = enter(walk.group * group_steps + walk.end);
   };
 
-  Cursor ahead = enter(first_step);
+  // What is asked for first comes first: the table is little, and everything waits for it.
+  const PairTable<bits, Shape::threads> pairs(tables == Tables::pairs ? a.weight.tables : nullptr);
+  Walk ahead = enter(first_step);
 #pragma unroll
   for (int j = 0; j < Shape::ahead; ++j) fetch(ahead, j);
   let_next_begin();
-  if constexpr (tables == Tables::pairs) spread_tables<bits, tables>(table, a.weight.tables, 0, 1, a.weight.row_blocks);
+  if constexpr (tables == Tables::pairs) pairs.write(table);
   if (a.in.norm != nullptr) {
     constexpr int line = 128 / sizeof(float);
     for (int column = static_cast<int>(threadIdx.x) * line; column < a.weight.columns; column += Shape::threads * line)
@@ -167,46 +173,52 @@ __global__ void __launch_bounds__(FewShape<token_tiles>::threads) few_tokens(Few
   const int input_stride = blocks * block_side * 2 + 16;  // rows begin in different banks
   // The weight need not wait for all inputs: they come in chunks of steps.
   const int chunk_steps =
-      (share.steps_of_group + input_chunks * Shape::ahead - 1) / (input_chunks * Shape::ahead) * Shape::ahead;
+      (group_steps + input_chunks * Shape::ahead - 1) / (input_chunks * Shape::ahead) * Shape::ahead;
   const bool is_coming = stage_inputs<type>(a.in, a.weight.columns, first_token, tokens, first_block, blocks,
                                             chunk_steps * column_warps, inputs, input_stride, scratch);
   int chunks_here = is_coming ? 0 : input_chunks;
   __syncthreads();
 
+  // Where the lane's tiles of inputs begin; columns of tokens that are not there are dropped in the end.
+  const unsigned char* lane_inputs[token_tiles];
+#pragma unroll
+  for (int t = 0; t < token_tiles; ++t)
+    lane_inputs[t] = inputs + min(t * 8 + lane % 8, tokens - 1) * input_stride + lane / 8 * 16;
+  const unsigned char* const warp_table = table + (tables == Tables::rows ? warp_row * table_bytes<bits, tables> : 0);
+  const std::uint32_t own = own_words<tables>(table, lane);
+
   for (int step = first_step; step < last_step;) {
-    const Cursor run = enter(step);
+    const Walk run = enter(step);
     if constexpr (tables == Tables::rows) {
-      spread_tables<bits, tables>(table, a.weight.tables, run.group * row_warps, row_warps, a.weight.row_blocks);
+      spread_row_tables<bits>(table, a.weight.tables, run.group * row_warps, row_warps, a.weight.row_blocks);
       __syncthreads();
     }
-    const unsigned char* const warp_table = table + (tables == Tables::rows ? warp_row * table_bytes<bits, tables> : 0);
     float sums[block_tiles][token_tiles][4] = {};
-    for (Cursor now = run; now.step < now.end;) {
-      if (chunks_here < input_chunks && now.step + Shape::ahead > chunks_here * chunk_steps) {
-        chunks_here = min(input_chunks, (now.step + Shape::ahead - 1) / chunk_steps + 1);
+    int input_at = run.column * (block_side * 2);
+    for (int now = run.step; now < run.end; now += Shape::ahead) {
+      if (chunks_here < input_chunks && now + Shape::ahead > chunks_here * chunk_steps) {
+        do ++chunks_here;
+        while (chunks_here < input_chunks && now + Shape::ahead > chunks_here * chunk_steps);
         await_all_but(input_chunks - chunks_here);
         __syncthreads();
       }
 #pragma unroll
       for (int j = 0; j < Shape::ahead; ++j) {
-        if (is_here(now)) {
+        if (is_here[j]) {
           // b[t][k]: the inputs of 8 tokens and 16 columns
           std::uint32_t b[token_tiles][block_tiles][2];
-          const int column = (now.step * column_warps + warp_column) * block_side;
 #pragma unroll
           for (int t = 0; t < token_tiles; ++t) {
 #pragma unroll
             for (int half = 0; half < 2; ++half) {
-              const int token = min(t * 8 + lane % 8, tokens - 1);  // columns of tokens that are not there are dropped
               std::uint32_t tiles[4];
-              load_tiles(tiles, inputs + token * input_stride + (column + half * 32 + lane / 8 * 8) * 2);
+              load_tiles(tiles, lane_inputs[t] + input_at + half * 64);
               b[t][2 * half][0] = tiles[0];
               b[t][2 * half][1] = tiles[1];
               b[t][2 * half + 1][0] = tiles[2];
               b[t][2 * half + 1][1] = tiles[3];
             }
           }
-          const auto own = static_cast<std::uint32_t>(lane) * 4;
           if (has_halves) {
             multiply_block<type, tables, true>(sums, codes[j], scales[j], b, warp_table, own);
           } else {
@@ -214,31 +226,30 @@ __global__ void __launch_bounds__(FewShape<token_tiles>::threads) few_tokens(Few
           }
         }
         fetch(ahead, j);
-        ++now.step;
+        input_at += column_warps * (block_side * 2);
       }
     }
-    step = run.group * share.steps_of_group + run.end;
+    step = run.group * group_steps + run.end;
 
     // The warps' sums come together, and those of other blocks where they hold parts of this group.
-    const bool is_whole = a.slices == 1 && run.begin == 0 && run.end == share.steps_of_group;
+    const bool is_whole = a.slices == 1 && run.step == 0 && run.end == group_steps;
     int partial = 0;
     int partials = 1;
     if (!is_whole) {
       partial = part - share.first_part(run.group);
       partials = share.parts_of(run.group);
       if (a.slices > 1) {
-        const int full = share_of(a.slice_blocks).parts_of(run.group);
-        const int last_blocks = a.weight.column_blocks - (a.slices - 1) * a.slice_blocks;
+        const int full = a.share.parts_of(run.group);
         partial += slice * full;
-        partials = (a.slices - 1) * full + share_of(last_blocks).parts_of(run.group);
+        partials = (a.slices - 1) * full + a.last_share.parts_of(run.group);
       }
     }
-    const std::int64_t group_at = std::int64_t{token_group} * groups + run.group;
+    const std::int64_t group_at = std::int64_t{token_group} * a.groups + run.group;
     const int partial_words = row_warps * Shape::tokens * block_side;
     float* const all_partials = a.exchange.partials + group_at * a.most_partials * partial_words;
 #pragma unroll
     for (int first = 0; first < token_tiles; first += Shape::slot_tiles) {
-      float* const own = slots + warp * Shape::slot_words;
+      float* const own_slot = slots + warp * Shape::slot_words;
 #pragma unroll
       for (int t = 0; t < Shape::slot_tiles; ++t) {
 #pragma unroll
@@ -246,7 +257,7 @@ __global__ void __launch_bounds__(FewShape<token_tiles>::threads) few_tokens(Few
 #pragma unroll
           for (int i = 0; i < 4; ++i) {
             const int token = t * 8 + lane % 4 * 2 + i % 2;
-            own[token * Shape::slot_stride + tile * 16 + lane / 4 + i / 2 * 8] = sums[tile][first + t][i];
+            own_slot[token * Shape::slot_stride + tile * 16 + lane / 4 + i / 2 * 8] = sums[tile][first + t][i];
           }
         }
       }
@@ -255,20 +266,20 @@ __global__ void __launch_bounds__(FewShape<token_tiles>::threads) few_tokens(Few
            item += Shape::threads) {
         const int row = item % 32 / 8 * 16 + item % 8;
         const int token = item / 32 % Shape::slot_tokens;
+        const int token_of_group = first * 8 + token;
+        if (token_of_group >= tokens) continue;
         const int row_warp = item / 32 / Shape::slot_tokens;
         const float* from = slots + row_warp * column_warps * Shape::slot_words + token * Shape::slot_stride + row;
         float upper = 0;
         float lower = 0;
+#pragma unroll 4
         for (int w = 0; w < column_warps; ++w) {
           upper += from[w * Shape::slot_words];
           lower += from[w * Shape::slot_words + 8];
         }
-        const int token_of_group = first * 8 + token;
         if (partials == 1) {
-          if (token_of_group < tokens) {
-            finish(a.out, first_token + token_of_group, (run.group * row_warps + row_warp) * block_side + row, upper,
-                   lower);
-          }
+          finish(a.out, first_token + token_of_group, (run.group * row_warps + row_warp) * block_side + row, upper,
+                 lower);
         } else {
           float* const to = all_partials + std::int64_t{partial} * partial_words +
                             (row_warp * Shape::tokens + token_of_group) * block_side + row;
@@ -279,18 +290,20 @@ __global__ void __launch_bounds__(FewShape<token_tiles>::threads) few_tokens(Few
       __syncthreads();
     }
     if (partials == 1 || !is_last(a.exchange.counters + group_at, partials, flag)) continue;
-    for (int item = static_cast<int>(threadIdx.x); item < row_warps * tokens * 32; item += Shape::threads) {
-      const int row = item % 32 / 8 * 16 + item % 8;
-      const int token = item / 32 % tokens;
-      const int row_warp = item / 32 / tokens;
-      const float* const from = all_partials + (row_warp * Shape::tokens + token) * block_side + row;
-      float upper = 0;
-      float lower = 0;
-      for (int p = 0; p < partials; ++p) {
-        upper += load_fresh(from + std::int64_t{p} * partial_words);
-        lower += load_fresh(from + std::int64_t{p} * partial_words + 8);
+    for (int row_warp = 0; row_warp < row_warps; ++row_warp) {
+      for (int item = static_cast<int>(threadIdx.x); item < tokens * 32; item += Shape::threads) {
+        const int row = item % 32 / 8 * 16 + item % 8;
+        const int token = item / 32;
+        const float* const from = all_partials + (row_warp * Shape::tokens + token) * block_side + row;
+        float upper = 0;
+        float lower = 0;
+#pragma unroll 8
+        for (int p = 0; p < partials; ++p) {
+          upper += load_fresh(from + std::int64_t{p} * partial_words);
+          lower += load_fresh(from + std::int64_t{p} * partial_words + 8);
+        }
+        finish(a.out, first_token + token, (run.group * row_warps + row_warp) * block_side + row, upper, lower);
       }
-      finish(a.out, first_token + token, (run.group * row_warps + row_warp) * block_side + row, upper, lower);
     }
   }
   await_copies<0>();

@@ -12,14 +12,6 @@ namespace lutra::cuda::product {
 /// swizzle by 128 bytes that descriptors know. `piece` is 16 bytes of a token's 128.
 __device__ inline int swizzled(int token, int piece) { return token * 128 + ((piece ^ (token & 7)) << 4); }
 
-__device__ inline std::uint32_t address_in_shared(const void* shared) {
-#ifdef __CUDACC__
-  return static_cast<std::uint32_t>(__cvta_generic_to_shared(shared));
-#else
-  return emulate::shared_address(shared);
-#endif
-}
-
 /// Of b: columns contiguous, 8 tokens in 1024 bytes. `shared` begins at a multiple of 1024; 16 columns further are 32
 /// bytes.
 __device__ inline std::uint64_t describe(const unsigned char* shared) {

@@ -70,16 +70,23 @@ __device__ inline bool stage_inputs(const Inputs& in, int columns, int first_tok
   constexpr int block_pieces = block_side / 8;
   const int pieces = blocks * block_pieces;
   if (!in.is_f32 && in.norm == nullptr) {
+    // One token's pieces go to all threads; of several tokens, a stretch of pieces to some and a token to each of those.
+    constexpr int stretch = 64;
+    const auto own = static_cast<int>(threadIdx.x);
+    const auto threads = static_cast<int>(blockDim.x);
+    const int piece_step = tokens == 1 ? threads : stretch;
+    const int first_piece = tokens == 1 ? own : own % stretch;
+    const int token_step = tokens == 1 ? 1 : threads / stretch;
+    const int own_token = tokens == 1 ? 0 : own / stretch;
+    const auto* const source = static_cast<const std::uint16_t*>(in.x) + first_block * block_side;
     for (int chunk = 0; chunk < input_chunks; ++chunk) {
       const int begin = min(chunk * chunk_blocks * block_pieces, pieces);
-      const int width = min(pieces - begin, chunk_blocks * block_pieces);
-      for (int item = static_cast<int>(threadIdx.x); item < tokens * width; item += static_cast<int>(blockDim.x)) {
-        const int token = item / width;
-        const int piece = begin + item % width;
-        const int column = first_block * block_side + piece * 8;
-        const bool is_there = column < columns;
-        const auto* source = static_cast<const std::uint16_t*>(in.x) + (first_token + token) * in.stride;
-        copy_later(target + token * stride + piece * 16, source + (is_there ? column : 0), is_there);
+      const int end = min(begin + chunk_blocks * block_pieces, pieces);
+      for (int piece = begin + first_piece; piece < end; piece += piece_step) {
+        const bool is_there = first_block * block_side + piece * 8 < columns;
+        const std::uint16_t* const column = source + (is_there ? piece * 8 : 0);
+        for (int token = own_token; token < tokens; token += token_step)
+          copy_later(target + token * stride + piece * 16, column + (first_token + token) * in.stride, is_there);
       }
       close_copies();
     }

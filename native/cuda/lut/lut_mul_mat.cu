@@ -97,10 +97,8 @@ Arguments arguments_of(const MulMat& product, const Inputs& in, const Exchange& 
 }
 
 Launch launch_of(const DeviceLimits& limits, int blocks, int threads, std::size_t shared_bytes, CUstream_st* stream) {
-  // Code that was compiled for older devices, and runs on this one by way of PTX, does not wait for its predecessor.
-  const bool waits_by_itself = limits.major == 9 && has_hopper_kernels();
   return {dim3(static_cast<unsigned>(blocks)), dim3(static_cast<unsigned>(threads)), shared_bytes, stream,
-          waits_by_itself};
+          waits_by_itself(limits)};
 }
 
 std::size_t prepare_shared(const LutLayout& layout) {
@@ -130,12 +128,12 @@ cudaError_t run_few(const DeviceLimits& limits, const MulMat& product, const Inp
   arguments.row_warps = plan.row_warps;
   arguments.slices = plan.slices;
   arguments.slice_blocks = plan.slice_blocks;
-  arguments.parts = plan.parts;
+  arguments.groups = plan.groups;
+  arguments.share = plan.share;
+  arguments.last_share = plan.last_share;
   arguments.most_partials = plan.most_partials;
-  arguments.whole_groups = plan.whole_groups;
   const int size = plan.token_tiles == 1 ? 0 : plan.token_tiles == 2 ? 1 : 2;
-  const int threads = plan.token_tiles == 1 ? FewShape<1>::threads : FewShape<2>::threads;
-  return launch(launch_of(limits, plan.blocks(), threads, plan.shared_bytes, stream),
+  return launch(launch_of(limits, plan.blocks(), plan.threads, plan.shared_bytes, stream),
                 few_kernels(layout.bits).of[index_of(layout.activations)][index_of(layout.tables)][size], arguments);
 }
 
@@ -184,6 +182,9 @@ bool has_hopper_kernels() {
 }
 
 }  // namespace product
+
+// Code that was compiled for older devices, and runs on this one by way of PTX, does not wait.
+bool waits_by_itself(const DeviceLimits& limits) { return limits.major == 9 && product::has_hopper_kernels(); }
 
 int query(int device, DeviceLimits& limits) {
   const std::pair<int*, cudaDeviceAttr> wanted[] = {

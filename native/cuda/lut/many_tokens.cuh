@@ -11,10 +11,10 @@ __global__ void __launch_bounds__(AmpereShape<tokens>::threads) many_tokens(cons
   constexpr int warp_tokens = tokens / Shape::token_warps;
   constexpr int token_tiles = warp_tokens / 8;
   unsigned char* const ring = dynamic_shared();
-  unsigned char* const table = ring + Shape::ring_bytes;
+  unsigned char* const table = aligned<table_alignment<bits, tables>>(ring + Shape::ring_bytes);
   __shared__ unsigned flag;
 
-  const int lane = static_cast<int>(threadIdx.x % 32);
+  const int lane = own_lane();
   const int warp = own_warp();
   const int warp_row = warp / Shape::token_warps;
   const int warp_token = warp % Shape::token_warps * warp_tokens;
@@ -24,27 +24,36 @@ __global__ void __launch_bounds__(AmpereShape<tokens>::threads) many_tokens(cons
 
   TileCodes<bits> codes[block_tiles];
   TileCodes<bits> next_codes[block_tiles];
+  TileRow<bits> rows[block_tiles];
+#pragma unroll
+  for (int tile = 0; tile < block_tiles; ++tile) rows[tile] = TileRow<bits>(a.weight, row_block, tile, lane);
   const auto fetch = [&](int block) {
     if (block >= place.blocks) return;
 #pragma unroll
-    for (int tile = 0; tile < block_tiles; ++tile)
-      next_codes[tile].load(a.weight, row_block, place.first_block + block, tile, lane);
+    for (int tile = 0; tile < block_tiles; ++tile) next_codes[tile].load(rows[tile], place.first_block + block, tile);
   };
+  const PairTable<bits, Shape::threads> pairs(tables == Tables::pairs ? a.weight.tables : nullptr);
   fetch(0);
   let_next_begin();
-  spread_tables<bits, tables>(table, a.weight.tables, place.row_tile * Shape::row_warps, Shape::row_warps,
-                              a.weight.row_blocks);
+  if constexpr (tables == Tables::pairs) {
+    pairs.write(table);
+  } else {
+    spread_row_tables<bits>(table, a.weight.tables, place.row_tile * Shape::row_warps, Shape::row_warps,
+                            a.weight.row_blocks);
+  }
   await_earlier_kernels();
   constexpr int ahead = Shape::stages - 1;
-  const StageCopy<tokens> copy(a.in, first_token, place.first_block);
+  const StageCopy<tokens> copy(a.in, a.weight.columns, first_token, place.first_block);
   const auto fill = [&](int block) {
-    if (block < place.blocks) copy.begin(a.weight.columns, block, ring + block % Shape::stages * stage_bytes(tokens));
+    if (block < place.blocks) copy.begin(block, ring + block % Shape::stages * stage_bytes(tokens));
     close_copies();
   };
 #pragma unroll
   for (int i = 0; i < ahead; ++i) fill(i);
 
   const unsigned char* const warp_table = table + (tables == Tables::rows ? warp_row * table_bytes<bits, tables> : 0);
+  const std::uint32_t own = own_words<tables>(table, lane);
+  const bool has_halves = a.weight.scale_shift == 0;
   float sums[block_tiles][token_tiles][4] = {};
   for (int block = 0; block < place.blocks; ++block) {
     await_copies<ahead - 1>();
@@ -72,8 +81,7 @@ __global__ void __launch_bounds__(AmpereShape<tokens>::threads) many_tokens(cons
       for (int tile = 0; tile < block_tiles; ++tile) {
         std::uint32_t fragment[4];
         codes[tile].template weigh<type, tables>(
-            fragment, k, warp_table + (tables == Tables::rows ? tile * (copy_stride << bits) : 0),
-            static_cast<std::uint32_t>(lane) * 4);
+            fragment, k, warp_table + (tables == Tables::rows ? tile * (copy_stride << bits) : 0), own, has_halves);
 #pragma unroll
         for (int t = 0; t < token_tiles; ++t) multiply<type>(sums[tile][t], fragment, b[t]);
       }

@@ -14,59 +14,62 @@ __global__ void __launch_bounds__(HopperShape<tokens>::threads)
   using Shape = HopperShape<tokens>;
   constexpr int group_warps = 4;
   constexpr int row_blocks = Shape::rows / block_side;
-  unsigned char* const unaligned = dynamic_shared();
-  unsigned char* const ring =
-      unaligned + (ring_alignment - address_in_shared(unaligned) % ring_alignment) % ring_alignment;
-  unsigned char* const table = ring + Shape::ring_bytes + Shape::staging_bytes;
+  unsigned char* const ring = aligned<ring_alignment>(dynamic_shared());
+  unsigned char* const table = aligned<table_alignment<bits, tables>>(ring + Shape::ring_bytes + Shape::staging_bytes);
   __shared__ unsigned flag;
 
-  const int lane = static_cast<int>(threadIdx.x % 32);
+  const int lane = own_lane();
   const int warp = own_warp();
   const int tile = warp % group_warps;
   auto* const staging = reinterpret_cast<float*>(ring + Shape::ring_bytes) + warp * (16 * Shape::staging_tokens);
   const unsigned char* const tile_table =
       table +
       (tables == Tables::rows ? warp / group_warps * table_bytes<bits, tables> + tile * (copy_stride << bits) : 0);
+  const std::uint32_t own = own_words<tables>(table, lane);
+  const bool has_halves = a.weight.scale_shift == 0;
 
   // Codes are on their way for two blocks, decoded for one; which registers hold what is known when this is compiled.
   TileCodes<bits> codes[2] = {};
-  const auto fetch = [&](const TilePlace& place, int block, TileCodes<bits>& target) {
-    const int row_block = place.row_tile * row_blocks + warp / group_warps;
-    if (block < place.blocks) target.load(a.weight, row_block, place.first_block + block, tile, lane);
+  const auto row_of = [&](const TilePlace& place) {
+    return TileRow<bits>(a.weight, place.row_tile * row_blocks + warp / group_warps, tile, lane);
+  };
+  const auto fetch = [&](const TilePlace& place, const TileRow<bits>& row, int block, TileCodes<bits>& target) {
+    if (block < place.blocks) target.load(row, place.first_block + block, tile);
   };
   // The stage that is filled is the one whose products every warp group has awaited: two before the present one.
   constexpr int ahead = Shape::stages - 2;
   const auto fill = [&](const TilePlace& place, const StageCopy<tokens>& copy, int block) {
-    if (block < place.blocks) copy.begin(a.weight.columns, block, ring + block % Shape::stages * stage_bytes(tokens));
+    if (block < place.blocks) copy.begin(block, ring + block % Shape::stages * stage_bytes(tokens));
     close_copies();
   };
 
   const int all_work = a.row_tiles * a.token_tiles * a.splits;
   auto work = static_cast<int>(blockIdx.x);
   TilePlace place(a, work);
-  fetch(place, 0, codes[0]);
-  fetch(place, 1, codes[1]);
+  TileRow<bits> row = row_of(place);
+  const PairTable<bits, Shape::threads> pairs(tables == Tables::pairs ? a.weight.tables : nullptr);
+  fetch(place, row, 0, codes[0]);
+  fetch(place, row, 1, codes[1]);
   let_next_begin();
-  if constexpr (tables == Tables::pairs)
-    spread_tables<bits, tables>(table, a.weight.tables, 0, row_blocks, a.weight.row_blocks);
+  if constexpr (tables == Tables::pairs) pairs.write(table);
   await_earlier_kernels();
-  StageCopy<tokens> copy(a.in, place.token_tile * tokens, place.first_block);
+  StageCopy<tokens> copy(a.in, a.weight.columns, place.token_tile * tokens, place.first_block);
 #pragma unroll
   for (int i = 0; i < ahead; ++i) fill(place, copy, i);
 
   for (;;) {
     if constexpr (tables == Tables::rows)
-      spread_tables<bits, tables>(table, a.weight.tables, place.row_tile * row_blocks, row_blocks, a.weight.row_blocks);
+      spread_row_tables<bits>(table, a.weight.tables, place.row_tile * row_blocks, row_blocks, a.weight.row_blocks);
     __syncthreads();
     std::uint32_t fragments[2][block_tiles][4];
     const auto weigh = [&](std::uint32_t (&target)[block_tiles][4], const TileCodes<bits>& source) {
 #pragma unroll
       for (int k = 0; k < block_tiles; ++k)
-        source.template weigh<type, tables>(target[k], k, tile_table, static_cast<std::uint32_t>(lane) * 4);
+        source.template weigh<type, tables>(target[k], k, tile_table, own, has_halves);
     };
     float sums[tokens / 8][4] = {};
     weigh(fragments[0], codes[0]);
-    fetch(place, 2, codes[0]);
+    fetch(place, row, 2, codes[0]);
     for (int first = 0; first < place.blocks; first += 2) {
 #pragma unroll
       for (int j = 0; j < 2; ++j) {
@@ -88,7 +91,7 @@ __global__ void __launch_bounds__(HopperShape<tokens>::threads)
           await_products<1>();
           if (block + 1 < place.blocks) {
             weigh(fragments[1 - j], codes[1 - j]);
-            fetch(place, block + 3, codes[1 - j]);
+            fetch(place, row, block + 3, codes[1 - j]);
           }
         }
       }
@@ -102,19 +105,20 @@ __global__ void __launch_bounds__(HopperShape<tokens>::threads)
     const bool has_more = work < all_work;
     if (has_more) {
       place = TilePlace(a, work);
-      fetch(place, 0, codes[0]);
-      fetch(place, 1, codes[1]);
-      copy = StageCopy<tokens>(a.in, place.token_tile * tokens, place.first_block);
+      row = row_of(place);
+      fetch(place, row, 0, codes[0]);
+      fetch(place, row, 1, codes[1]);
+      copy = StageCopy<tokens>(a.in, a.weight.columns, place.token_tile * tokens, place.first_block);
 #pragma unroll
       for (int i = 0; i < ahead; ++i) fill(place, copy, i);
     }
     if (gather_splits<tokens / 8>(sums, a, last, &flag)) {
       constexpr int tiles = Shape::staging_tokens / 8;
-      const int row = (last.row_tile * row_blocks + warp / group_warps) * block_side + tile * 16;
+      const int first_row = (last.row_tile * row_blocks + warp / group_warps) * block_side + tile * 16;
 #pragma unroll
       for (int t = 0; t < tokens / 8; t += tiles) {
         store_tile<tiles>(staging, reinterpret_cast<const float (&)[tiles][4]>(sums[t]), a.out,
-                          last.token_tile * tokens + t * 8, a.in.tokens, row);
+                          last.token_tile * tokens + t * 8, a.in.tokens, first_row);
       }
     }
     if (!has_more) return;

@@ -36,8 +36,9 @@ FewSizes few_sizes() {
 
 std::size_t tables_of(const LutLayout& layout, int row_warps) {
   const bool has_row_tables = layout.tables == Tables::rows;
-  return static_cast<std::size_t>(table_words(layout.bits, has_row_tables)) * copy_stride *
-         static_cast<std::size_t>(has_row_tables ? row_warps : 1);
+  const std::size_t one = static_cast<std::size_t>(table_words(layout.bits, has_row_tables)) * copy_stride;
+  if (has_row_tables) return one * static_cast<std::size_t>(row_warps);
+  return layout.bits < 4 ? 2 * one : one;  // where it begins at a multiple of its size
 }
 
 Share share_of(const FewPlan& plan, int column_blocks, int warps) {
@@ -46,7 +47,7 @@ Share share_of(const FewPlan& plan, int column_blocks, int warps) {
 
 double few_cost(const FewPlan& plan, const LutLayout& layout, const FewSizes& sizes, int tokens, int processors) {
   const Share share = share_of(plan, plan.slice_blocks, sizes.warps);
-  const double steps = static_cast<double>(divide_up(share.quanta, static_cast<long long>(plan.parts))) * share.quantum;
+  const double steps = static_cast<double>(divide_up(share.quanta, plan.parts)) * share.quantum;
   const double runs = std::max(1.0, steps / share.steps_of_group) + (plan.whole_groups ? 0 : 0.5);
   const double waves = divide_up(plan.blocks(), processors);
   const int group_tokens = std::min(tokens, sizes.tokens);
@@ -61,8 +62,8 @@ double few_cost(const FewPlan& plan, const LutLayout& layout, const FewSizes& si
 
 void finish_few(FewPlan& plan, const LutLayout& layout, const FewSizes& sizes) {
   const int last_blocks = layout.column_blocks() - (plan.slices - 1) * plan.slice_blocks;
-  const Share full = share_of(plan, plan.slice_blocks, sizes.warps);
-  const Share last = share_of(plan, last_blocks, sizes.warps);
+  const Share full = plan.share = share_of(plan, plan.slice_blocks, sizes.warps);
+  const Share last = plan.last_share = share_of(plan, last_blocks, sizes.warps);
   plan.most_partials = 1;
   for (int group = 0; group < plan.groups; ++group) {
     plan.most_partials = std::max(plan.most_partials, (plan.slices - 1) * full.parts_of(group) + last.parts_of(group));
@@ -95,12 +96,13 @@ FewPlan plan_few(const DeviceLimits& limits, const LutLayout& layout, std::int32
   const FewSizes sizes = base.token_tiles == 1   ? few_sizes<1>()
                          : base.token_tiles == 2 ? few_sizes<2>()
                                                  : few_sizes<4>();
+  base.threads = sizes.warps * 32;
   base.token_groups = divide_up(tokens, sizes.tokens);
   const auto group_tokens = static_cast<std::size_t>(std::min(tokens, sizes.tokens));
   FewPlan best;
   best.parts = 0;
   double least = std::numeric_limits<double>::infinity();
-  for (int row_warps = 1; row_warps <= sizes.warps; row_warps *= 2) {
+  for (int row_warps = 1; sizes.warps % row_warps == 0; row_warps *= 2) {
     const std::size_t fixed = tables_of(layout, row_warps) + sizes.fixed_shared;
     const int column_blocks = layout.column_blocks();
     for (int slices = 1; slices <= column_blocks; ++slices) {
@@ -117,9 +119,8 @@ FewPlan plan_few(const DeviceLimits& limits, const LutLayout& layout, std::int32
       for (const bool whole : {true, false}) {
         plan.whole_groups = whole;
         plan.parts = 1;
-        const long long quanta = share_of(plan, plan.slice_blocks, sizes.warps).quanta;
-        plan.parts =
-            static_cast<int>(std::clamp<long long>(limits.multiprocessors / (slices * plan.token_groups), 1, quanta));
+        const int quanta = share_of(plan, plan.slice_blocks, sizes.warps).quanta;
+        plan.parts = std::clamp(limits.multiprocessors / (slices * plan.token_groups), 1, quanta);
         const double cost = few_cost(plan, layout, sizes, tokens, limits.multiprocessors);
         if (cost < least) {
           least = cost;

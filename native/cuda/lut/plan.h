@@ -2,6 +2,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "lut/share.h"
 #include "lut_mul_mat.h"
 
 // How a product is cut up: a function of its sizes and the device's, with no measuring.
@@ -18,11 +19,14 @@ constexpr std::int32_t static_shared_bytes = 64;
 struct FewPlan {
   std::int32_t token_tiles = 1;  ///< of 8 tokens that a block takes at a time: 1, 2 or 4
   std::int32_t token_groups = 1;
+  std::int32_t threads = 0;  ///< of a block
   std::int32_t row_warps = 1;
   std::int32_t slices = 1;
   std::int32_t slice_blocks = 1;
   std::int32_t parts = 1;
   bool whole_groups = false;
+  Share share;       ///< of a slice
+  Share last_share;  ///< of the last slice, which may be smaller
   std::int32_t most_partials = 1;
   std::int32_t groups = 1;
   std::size_t shared_bytes = 0;

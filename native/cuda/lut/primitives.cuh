@@ -98,12 +98,30 @@ __device__ inline void load_tiles(std::uint32_t (&tiles)[4], const unsigned char
 #endif
 }
 
-/// A word of a lookup table in shared memory.
-__device__ inline std::uint32_t look_up(const unsigned char* table, std::uint32_t offset) {
-#ifndef __CUDACC__
-  emulate::note_shared(emulate::Site::lookup, table + offset, 4);
+__device__ inline std::uint32_t address_in_shared(const void* shared) {
+#ifdef __CUDACC__
+  return static_cast<std::uint32_t>(__cvta_generic_to_shared(shared));
+#else
+  return emulate::shared_address(shared);
 #endif
-  return *reinterpret_cast<const std::uint32_t*>(table + offset);
+}
+
+/// A word of a lookup table, by its address in shared memory.
+__device__ inline std::uint32_t look_up(std::uint32_t address) {
+#ifdef __CUDACC__
+  return *static_cast<const std::uint32_t*>(__cvta_shared_to_generic(address));
+#else
+  return emulate::look_up(address);
+#endif
+}
+
+/// Byte `i` of a word, as a number.
+__device__ inline std::uint32_t take_byte(std::uint32_t word, int i) {
+#ifdef __CUDACC__
+  return __byte_perm(word, 0, 0x4440 + static_cast<unsigned>(i));
+#else
+  return word >> (8 * i) & 0xFFU;
+#endif
 }
 
 /// 16 bytes of the weight: read once, so kept out of the first cache.
@@ -147,6 +165,16 @@ __device__ inline void copy_later(unsigned char* shared, const void* global, boo
                : "memory");
 #else
   emulate::copy_later(shared, global, is_there);
+#endif
+}
+__device__ inline void copy_later(unsigned char* shared, const void* global) {
+#ifdef __CUDACC__
+  asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16;" ::"r"(
+                   static_cast<unsigned>(__cvta_generic_to_shared(shared))),
+               "l"(global)
+               : "memory");
+#else
+  emulate::copy_later(shared, global, true);
 #endif
 }
 __device__ inline void close_copies() {
@@ -220,6 +248,17 @@ __device__ inline float silu(float value) {
 /// The number of the thread's warp in its block. By way of a lane, because the compiler then knows that all lanes have
 /// the same: what depends on it is reckoned once for a warp, and a lookup needs no addition for its address.
 __device__ inline int own_warp() { return __shfl_sync(whole_warp, static_cast<int>(threadIdx.x / 32), 0); }
+
+/// The thread's place in its warp. Read once: the compiler would rather read a thread's number again than keep it.
+__device__ inline int own_lane() {
+#ifdef __CUDACC__
+  unsigned lane;
+  asm volatile("mov.u32 %0, %%laneid;" : "=r"(lane));
+  return static_cast<int>(lane);
+#else
+  return static_cast<int>(threadIdx.x % 32);
+#endif
+}
 
 __device__ inline float warp_sum(float value) {
 #pragma unroll

@@ -3,25 +3,32 @@
 
 namespace lutra::cuda::product {
 
-/// How the steps of one slice of the columns fall to the blocks (`parts`) that share it: as even as can be, in order.
-/// Host and device reckon with the same numbers.
+/// How the steps of one slice of the columns fall to the blocks (`parts`) that share it: as even as can be, in order, the
+/// first ones with one more. Made by the host; both sides reckon with it.
 struct Share {
-  int steps_of_group = 0;  ///< a group is the row blocks that one block takes side by side
+  int steps_of_group = 1;  ///< a group is the row blocks that one block takes side by side
   int quantum = 1;         ///< steps that stay together
-  long long quanta = 0;
+  int quanta = 0;
   int parts = 1;
+  int each = 0;   ///< quanta of a part
+  int extra = 0;  ///< parts that have one more
 
-  LUTRA_BOTH_SIDES Share(int column_blocks, int groups, int column_warps, int n_parts, bool whole_groups)
+  Share() = default;
+  Share(int column_blocks, int groups, int column_warps, int n_parts, bool whole_groups)
       : steps_of_group((column_blocks + column_warps - 1) / column_warps),
         quantum(whole_groups ? steps_of_group : 1),
-        quanta(static_cast<long long>(groups) * (steps_of_group / quantum)),
-        parts(n_parts) {}
+        quanta(groups * (steps_of_group / quantum)),
+        parts(n_parts),
+        each(quanta / parts),
+        extra(quanta % parts) {}
 
   [[nodiscard]] LUTRA_BOTH_SIDES int first_step(int part) const {
-    return static_cast<int>(quanta * part / parts) * quantum;
+    return (part * each + (part < extra ? part : extra)) * quantum;
   }
   [[nodiscard]] LUTRA_BOTH_SIDES int part_of(int step) const {
-    return static_cast<int>(((static_cast<long long>(step / quantum) + 1) * parts - 1) / quanta);
+    const int at = step / quantum;
+    const int of_larger = extra * (each + 1);
+    return at < of_larger ? at / (each + 1) : extra + (at - of_larger) / each;
   }
   [[nodiscard]] LUTRA_BOTH_SIDES int first_part(int group) const { return part_of(group * steps_of_group); }
   [[nodiscard]] LUTRA_BOTH_SIDES int parts_of(int group) const {

@@ -32,23 +32,40 @@ struct TilePlace {
   }
 };
 
+/// Where a lane finds its part of one tile in a row of blocks of the weight.
+template <int bits>
+struct TileRow {
+  const uint4* codes = nullptr;  // null where there is no such row
+  const std::uint32_t* scales = nullptr;
+  int scale_shift = 0;
+
+  __device__ TileRow() = default;
+  __device__ TileRow(const Weight& weight, int row_block, int tile, int lane) {
+    if (row_block >= weight.row_blocks) return;
+    // Four bits of a tile are one quad of words; of others the words lie across quads.
+    codes = weight.codes + std::int64_t{row_block} * weight.column_blocks * (bits * 32) + (bits == 4 ? tile * 32 : 0) + lane;
+    scales = reinterpret_cast<const std::uint32_t*>(weight.scales) + std::int64_t{row_block} * weight.scale_groups * 32 +
+             lane / 4 * 4 + tile;
+    scale_shift = weight.scale_shift;
+  }
+};
+
 /// Codes and scales of a lane for one tile of a block of the weight.
 template <int bits>
 struct TileCodes {
   std::uint32_t words[bits];
-  std::uint32_t scales[2];  // f16 of rows g and g + 8, for either half of the columns
+  std::uint32_t scales[2];  // f16 of rows g and g + 8, for either half of the columns; the second only where they differ
 
-  __device__ void load(const Weight& weight, int row_block, int column_block, int tile, int lane) {
-    if (row_block >= weight.row_blocks) {
+  __device__ void load(const TileRow<bits>& row, int column_block, int tile) {
+    if (row.codes == nullptr) {
 #pragma unroll
       for (int i = 0; i < bits; ++i) words[i] = 0;
       scales[0] = scales[1] = 0;
       return;
     }
-    const uint4* const source =
-        weight.codes + (std::int64_t{row_block} * weight.column_blocks + column_block) * (bits * 32) + lane;
+    const uint4* const source = row.codes + column_block * (bits * 32);
     if constexpr (bits == 4) {
-      const uint4 all = source[tile * 32];
+      const uint4 all = *source;
       words[0] = all.x;
       words[1] = all.y;
       words[2 % bits] = all.z;
@@ -60,28 +77,25 @@ struct TileCodes {
         words[i] = reinterpret_cast<const std::uint32_t*>(source + at / 4 * 32)[at % 4];
       }
     }
-    const auto* const all = reinterpret_cast<const std::uint32_t*>(weight.scales);
-    const std::int64_t row = std::int64_t{row_block} * weight.scale_groups;
-    const int at = lane / 4 * 4 + tile;
-    if (weight.scale_shift == 0) {
-      scales[0] = all[(row + 2 * column_block) * 32 + at];
-      scales[1] = all[(row + 2 * column_block + 1) * 32 + at];
+    if (row.scale_shift == 0) {
+      scales[0] = row.scales[column_block * 64];
+      scales[1] = row.scales[column_block * 64 + 32];
     } else {
-      scales[0] = scales[1] = all[(row + (column_block >> (weight.scale_shift - 1))) * 32 + at];
+      scales[0] = row.scales[(column_block >> (row.scale_shift - 1)) * 32];
     }
   }
 
-  /// The A fragment at `step`, scaled.
+  /// The A fragment at `step`, scaled. `has_halves`: the halves of the columns have scales of their own.
   template <Scalar type, Tables tables>
-  __device__ void weigh(std::uint32_t (&a)[4], int step, const unsigned char* table, std::uint32_t own) const {
+  __device__ void weigh(std::uint32_t (&a)[4], int step, const unsigned char* table, std::uint32_t own,
+                        bool has_halves) const {
     decode<bits, tables>(a, words, step, table, own);
-    const std::uint32_t both = scales[step / 2];
+    const std::uint32_t both = step < block_tiles / 2 || !has_halves ? scales[0] : scales[1];
 #pragma unroll
     for (int row = 0; row < 2; ++row) {
-      const std::uint32_t own = row == 0 ? both & 0xFFFFU : both >> 16;
-      std::uint32_t scale = own | own << 16;
+      std::uint32_t scale = join_halves(both, both, row == 1);
       if constexpr (type == Scalar::bf16) {
-        const std::uint32_t narrowed = narrow_bf16(widen_f16(static_cast<std::uint16_t>(own)));
+        const std::uint32_t narrowed = narrow_bf16(widen_f16(static_cast<std::uint16_t>(scale)));
         scale = narrowed | narrowed << 16;
       }
       a[row] = multiply_pairs<type>(a[row], scale);
@@ -95,35 +109,40 @@ struct TileCodes {
 template <int count>
 class StageCopy {
  public:
-  __device__ StageCopy(const Inputs& in, int first_token, int first_block) {
+  __device__ StageCopy(const Inputs& in, int columns, int first_token, int first_block) {
     const int token = static_cast<int>(threadIdx.x) / pieces;
-    piece_ = static_cast<int>(threadIdx.x) % pieces;
-    target_ = swizzled(token, piece_);
+    const int piece = static_cast<int>(threadIdx.x) % pieces;
+    target_ = swizzled(token, piece);
     source_ = static_cast<const std::uint16_t*>(in.x) + (first_token + token) * in.stride + first_block * block_side +
-              piece_ * 8;
+              piece * 8;
     stride_ = in.stride * apart;
-    columns_before_ = first_block * block_side + piece_ * 8;
-#pragma unroll
-    for (int i = 0; i < count / apart; ++i) there_ |= (first_token + token + i * apart < in.tokens ? 1U : 0U) << i;
+    there_ = max(0, min(each, (in.tokens - first_token - token + apart - 1) / apart));
+    // Blocks of columns in which the thread's piece is there.
+    blocks_ = (columns - first_block * block_side - piece * 8 + block_side - 1) / block_side;
+    is_whole_ = first_token + count <= in.tokens && (columns - first_block * block_side) % block_side == 0;
   }
 
-  __device__ void begin(int columns, int block, unsigned char* stage) const {
-    const bool has_columns = columns_before_ + block * block_side < columns;
+  __device__ void begin(int block, unsigned char* stage) const {
     const std::uint16_t* source = source_ + block * block_side;
+    unsigned char* const target = stage + target_;
+    if (is_whole_) {
 #pragma unroll
-    for (int i = 0; i < count / apart; ++i) {
-      copy_later(stage + target_ + i * apart * 128, source, has_columns && (there_ >> i & 1U) != 0);
-      source += stride_;
+      for (int i = 0; i < each; ++i) copy_later(target + i * apart * 128, source + i * stride_);
+      return;
     }
+    const int there = block < blocks_ ? there_ : 0;
+#pragma unroll
+    for (int i = 0; i < each; ++i) copy_later(target + i * apart * 128, source + i * stride_, i < there);
   }
 
  private:
   static constexpr int pieces = 8;
   static constexpr int apart = many_threads / pieces;
+  static constexpr int each = count / apart;
   const std::uint16_t* source_;
   std::int64_t stride_;
-  std::uint32_t there_ = 0;
-  int piece_, target_, columns_before_;
+  int there_, blocks_, target_;
+  bool is_whole_;  // the same for all threads: nothing is missing
 };
 
 /// Sums of all splits of a tile, in order, where this block came last; false where it did not.
