@@ -16,7 +16,7 @@
 //   small   the table that the emulation goes through, for compute-sanitizer
 //   full    that and larger sizes
 //   time    the tables of times
-//        lut-check one ROWS COLUMNS BITS TOKENS    a product alone, for a profiler
+//        lut-check weight ROWS COLUMNS BITS TOKENS...    the times of one weight alone
 
 using namespace lutra;
 using namespace lutra::cuda;
@@ -92,10 +92,12 @@ int main(int argc, char** argv) {
     return compare(limits, products) ? 0 : 1;
   }
   if (what == "time") return check::print_times() ? 0 : 1;
-  constexpr int with_sizes = 6;
-  if (argc == with_sizes && std::strcmp(argv[1], "one") == 0) {
-    return check::run_product(std::atoi(argv[2]), std::atoi(argv[3]), std::atoi(argv[4]), std::atoi(argv[5])) ? 0 : 1;
+  constexpr int with_tokens = 6;
+  if (argc >= with_tokens && std::strcmp(argv[1], "weight") == 0) {
+    std::vector<int> tokens;
+    for (int i = with_tokens - 1; i < argc; ++i) tokens.push_back(std::atoi(argv[i]));
+    return check::time_products(std::atoi(argv[2]), std::atoi(argv[3]), std::atoi(argv[4]), tokens) ? 0 : 1;
   }
-  std::cerr << "usage: lut-check device | small | full | time | one ROWS COLUMNS BITS TOKENS\n";
+  std::cerr << "usage: lut-check device | small | full | time | weight ROWS COLUMNS BITS TOKENS...\n";
   return 2;
 }

@@ -343,13 +343,18 @@ bool print_times() {
   return all;
 }
 
-bool run_product(int rows, int columns, int bits, int tokens) {
+bool time_products(int rows, int columns, int bits, std::span<const int> tokens) {
   core::ThreadPool threads;
   Bench bench;
   if (!bench.begin()) return false;
-  const double time = bench.ours(make_weights({"", rows, columns}, bits, threads), tokens);
-  std::printf("%d x %d, %d bits, %d tokens: %.1f us\n", rows, columns, bits, tokens, time);
-  return time > 0;
+  const Weights weights = make_weights({"", rows, columns}, bits, threads);
+  bool all = true;
+  for (const int count : tokens) {
+    const double time = bench.ours(weights, count);
+    all = all && time > 0;
+    std::printf("%d x %d, %d bits, %d tokens: %.1f us\n", rows, columns, bits, count, time);
+  }
+  return all;
 }
 
 }  // namespace lutra::cuda::check

@@ -1,4 +1,5 @@
 #pragma once
+#include <span>
 
 namespace lutra::cuda::check {
 
@@ -6,7 +7,8 @@ namespace lutra::cuda::check {
 /// installed, and prefill. False where something did not run.
 bool print_times();
 
-/// Runs one product a few times, for a profiler; false where it did not run.
-bool run_product(int rows, int columns, int bits, int tokens);
+/// Prints the times of one weight's products with so many tokens each: for a profiler, and to try something. False where
+/// one did not run.
+bool time_products(int rows, int columns, int bits, std::span<const int> tokens);
 
 }  // namespace lutra::cuda::check

@@ -39,7 +39,7 @@ struct TileRow {
   const std::uint32_t* scales = nullptr;
   int scale_shift = 0;
 
-  __device__ TileRow() = default;
+  TileRow() = default;
   __device__ TileRow(const Weight& weight, int row_block, int tile, int lane) {
     if (row_block >= weight.row_blocks) return;
     // Four bits of a tile are one quad of words; of others the words lie across quads.
