@@ -8,6 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+#: Added to the score of what is not to be seen. Finite: where a kernel begins with keys that are all unseen, -inf is no number.
+UNSEEN = -1e4
+
+
 class Attention(nn.Module):
     def __init__(self, config: dict):
         super().__init__()
@@ -97,12 +101,12 @@ class Llama(nn.Module):
         angles = (positions[..., None] * self.config["rope_theta"] ** -steps)[:, None]
         is_seen = (conversations[:, None, :, None] == conversations[:, None, None, :]) & (at[:, None] >= at)
         half = torch.is_autocast_enabled(device.type)
-        mask = torch.zeros_like(is_seen, dtype=torch.bfloat16 if half else torch.float32).masked_fill_(~is_seen, float("-inf"))
+        mask = torch.zeros_like(is_seen, dtype=torch.bfloat16 if half else torch.float32).masked_fill_(~is_seen, UNSEEN)
         x = F.dropout(self.model.embed_tokens(tokens), self.config["dropout"], self.training)
         return x, angles.cos(), angles.sin(), mask
 
     def deep(self, x: Tensor, cosine: Tensor, sine: Tensor, mask: Tensor) -> Tensor:
-        """All but the embedding, and the part to compile. `mask`: (rows, 1, length, length), 0 or -inf."""
+        """All but the embedding, and the part to compile. `mask`: (rows, 1, length, length), 0 or UNSEEN."""
         for layer in self.model.layers:
             x = layer(x, (cosine, sine), mask)
         return self.model.norm(x)

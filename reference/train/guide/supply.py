@@ -50,13 +50,11 @@ class Supply:
         shape = config["ring_rows"], config["row_tokens"]
         self.tokens, self.targets = (torch.zeros(shape, dtype=torch.int16, device=device) for _ in range(2))
 
-    def _take(self, timeout: float | None) -> bool:
-        """Whether a batch came, which now is in the ring. Raises RuntimeError when no process is left to make one."""
+    def _take(self, timeout: float) -> bool:
+        """Whether a batch came, which now is in the ring."""
         try:
             made = self.ready.get(timeout=timeout) if timeout else self.ready.get_nowait()
         except queue.Empty:
-            if not any(worker.is_alive() for worker in self.workers):
-                raise RuntimeError("all processes that make data have ended") from None
             return False
         at = self.fresh % (len(self.tokens) - len(made[0]) + 1)
         for ring, rows in zip((self.tokens, self.targets), made, strict=True):
@@ -65,9 +63,10 @@ class Supply:
         return True
 
     def fill(self) -> None:
-        """Waits until the ring has the rows that a start needs."""
+        """Waits until the ring has the rows that a start needs. Raises RuntimeError when no process is left to make one."""
         while self.workers and self.fresh < self.config["first_rows"]:
-            self._take(10)
+            if not self._take(10) and not any(worker.is_alive() for worker in self.workers):
+                raise RuntimeError("all processes that make data have ended")
 
     def next(self) -> tuple[Tensor, Tensor]:
         """Tokens and targets, int16 of (rows, length), on the device."""
@@ -78,7 +77,7 @@ class Supply:
             tokens, targets = (torch.from_numpy(each).to(self.device) for each in self.batches.next())
             return tokens, targets
         for _ in range(4):
-            if not self._take(None):
+            if not self._take(0):
                 break
         chosen = torch.randint(min(self.fresh, len(self.tokens)), (rows,), device=self.device)
         return self.tokens[chosen], self.targets[chosen]
