@@ -1,6 +1,6 @@
 """Makes models/lutra-guide from a finished training: smaller copy, figures, card.
 
-    python reference/train/ship_guide.py --run FOLDER [--greedy-only]
+    python reference/train/ship_guide.py --run FOLDER --hardware "one NVIDIA H100" [--greedy-only]
 
 FOLDER is train.py's `--out`. The figures are those of evaluate_guide.py, of the copy and of the original; whatever is under
 its goal is said so in the card, first of all.
@@ -72,7 +72,7 @@ def percent(figures: dict, kind: str) -> str:
     return f"{figures[kind]['percent']} %" if kind in figures else "–"
 
 
-def card(figures: dict, whole: dict, curve: list[dict], config: dict, size: int, note: str) -> str:
+def card(figures: dict, whole: dict, curve: list[dict], config: dict, size: int, hardware: str, cause: str) -> str:
     missed = [f"{WORDS[kind]} ({figures[kind]['percent']} % of {goal:.0f} %)" for kind, goal in GOALS.items()
               if figures[kind]["percent"] < goal]
     rows = "\n".join(
@@ -80,10 +80,7 @@ def card(figures: dict, whole: dict, curve: list[dict], config: dict, size: int,
         f" {percent(whole, kind)} | {f'{GOALS[kind]:.0f} %' if kind in GOALS else '–'} |" for kind in WORDS
     )
     last = curve[-1]
-    warning = (
-        f"**It misses its goals: {'; '.join(missed)}.** The cause is processor time: its curve (`curve.json`) was still rising when the "
-        f"{last['seconds'] / 60:.0f} minutes of one thread that there were had gone. Ask it twice before you believe it.\n\n" if missed else ""
-    )
+    warning = f"**It misses its goals: {'; '.join(missed)}.** {cause} Ask it twice before you believe it.\n\n" if missed else ""
     return f"""---
 language: [en, zh]
 tags: [demo]
@@ -96,12 +93,11 @@ It is tiny, and a guide only. For anything else bring a larger model.
 
 - **Architecture**: Llama, {parameters_of(config) / 1e6:.1f} million parameters: {config['num_hidden_layers']} layers of width {config['hidden_size']}, {config['num_attention_heads']} heads
   ({config['num_key_value_heads']} for keys and values), feed-forward {config['intermediate_size']}, tied embedding; BPE of {config['vocab_size']:,} tokens, context {config['max_position_embeddings']:,}.
-  Smaller than the 10 million once planned: on so little processor time a larger one learns less.
 - **Weights**: NF4 (`lutra quantize --bits 4 --table nf`, group 64), embedding in 16 bits, {size / 1e6:.1f} MB.
 - **Data**: made by `reference/train/guide`, all of it ours: {len(evaluate_guide.FACTS)} facts with their wordings, sentences to ask in, sums, a grammar
-  of stories, small talk; conversations of one to five turns, made afresh for each batch.
-- **Training**: {last['seconds'] / 60:.0f} minutes of one thread of an AMD EPYC (AVX2), shared with other work, float32: {last['step']:,} steps,
-  {last['tokens']:,} tokens. `config.json` beside `train.py` has every number. {note}
+  of stories, small talk, questions that it cannot answer; conversations of one to eight turns, made afresh all the while.
+- **Training**: {last['seconds'] / 60:.0f} minutes on {hardware}, bfloat16 with float32 weights: {last['step']:,} steps,
+  {last['tokens']:,} tokens. `config.json` beside `train.py` has every number.
 
 ## Figures
 `python reference/train/evaluate_guide.py`, from these very files through `lutra eval chat`, greedy; everything asked is held-out.
@@ -122,7 +118,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--greedy-only", action="store_true", help="leave out how it answers as the app samples")
-    parser.add_argument("--note", default="", help="what else the card has to say of the training")
+    parser.add_argument("--hardware", required=True, help="what it was trained on, for the card")
+    parser.add_argument("--cause", default="", help="why it misses a goal, for the card")
     arguments = parser.parse_args()
     source: Path = arguments.run / "model"
     quantize(source, DESTINATION)
@@ -141,7 +138,7 @@ def main() -> None:
     curve = json.loads((DESTINATION / "curve.json").read_text(encoding="utf-8"))
     config = json.loads((source / "config.json").read_text(encoding="utf-8"))
     size = (DESTINATION / "model.safetensors").stat().st_size
-    (DESTINATION / "README.md").write_text(card(figures, whole, curve, config, size, arguments.note), encoding="utf-8")
+    (DESTINATION / "README.md").write_text(card(figures, whole, curve, config, size, arguments.hardware, arguments.cause), encoding="utf-8")
     evaluate_guide.write_sample(ROOT / "tests/golden/guide/questions.jsonl")
 
 

@@ -1,10 +1,11 @@
-"""Conversations as tokens, packed into rows of one length; and those held out, for the curve."""
+"""Conversations as tokens, packed into rows of one length; and those held out, for the curve. Needs no PyTorch, so that
+processes that only make data are small."""
 
+import bisect
 import random
 
-import torch
+import numpy as np
 from tokenizers import Tokenizer
-from torch import Tensor
 
 import sums
 import talk
@@ -15,11 +16,11 @@ from wording import held_questions
 
 #: A conversation as tokens, and what is to be said after each; -100: nothing.
 Row = tuple[list[int], list[int]]
-#: Tokens, positions, numbers of conversations and targets, each (rows, length).
-Batch = tuple[Tensor, Tensor, Tensor, Tensor]
+#: Tokens and targets, int16 of (rows, length). A conversation starts at its first mark; after the last of a row stand ends.
+Packed = tuple[np.ndarray, np.ndarray]
 
-#: So many conversations are at hand to fill a row.
-WAITING = 6
+#: So many conversations are made at once: a call of the tokenizer costs more than a question.
+AT_ONCE = 512
 
 
 def fixed_answers(guide: Guide) -> set[str]:
@@ -34,96 +35,130 @@ class Batches:
         self.config, self.tokenizer, self.rng = config, tokenizer, rng
         self.guide = Guide(read_facts())
         self.mark = {mark: tokenizer.token_to_id(mark) for mark in bpe.MARKS}
-        self.fixed = fixed_answers(self.guide)
+        self.vocabulary = tokenizer.get_vocab_size()
+        self.fixed = {text: tokenizer.encode(text).ids for text in {*fixed_answers(self.guide), *SYSTEMS}}
+        #: The same tokenizer, which now and then leaves a merge out: a word that is new falls into pieces, too.
+        self.loose = Tokenizer.from_str(tokenizer.to_str())
+        self.loose.model.dropout = config["merge_dropout"]
+        #: Conversations that no row has yet, the shortest first, and their lengths.
         self.waiting: list[Row] = []
+        self.lengths: list[int] = []
 
-    def encode(self, turns: list[Turn], system: str | None = None, last_tokens: int | None = None, strange_share: float = 0) -> Row:
-        """`last_tokens`: so many of the last answer, where it is a fixed one; the rest of it is left out. `strange_share`: how
-        many questions have tokens in them that mean nothing there, as words do that training does not have."""
-        tokens, targets = [self.mark[bpe.BEGIN]], []
+    def strange(self, ids: list[int]) -> list[int]:
+        """Tokens of a question with some that mean nothing there, as words do that training does not have; or with some
+        of its own gone."""
+        rng, ids = self.rng, list(ids)
+        for _ in range(rng.randint(1, 3)):
+            at = rng.randint(0, len(ids))
+            if rng.random() < 0.3 and 3 < len(ids) > at:
+                del ids[at]
+            else:
+                ids.insert(at, rng.randrange(len(bpe.MARKS), self.vocabulary))
+        return ids
 
-        def put(mark: str, text: str, learned: bool, most: int | None = None, strange: int = 0) -> None:
-            ids = self.tokenizer.encode(text).ids
-            for _ in range(strange):
-                ids.insert(self.rng.randint(0, len(ids)), self.rng.randrange(self.tokenizer.get_vocab_size()))
-            body = [*ids, self.mark[bpe.END]][:most]
-            tokens.extend([self.mark[mark], *body])
-            # A target stands where the token before it is read: the role's mark is never one, its text and end may be.
-            targets.extend([-100, *(body if learned else [-100] * len(body))])
-
+    def row(self, turns: list[tuple[list[int], list[int]]], system: list[int] | None = None, most: int | None = None) -> Row:
+        """Of turns as tokens; of the last answer at most so many, and then not its end."""
+        mark, end = self.mark, self.mark[bpe.END]
+        tokens, targets = [mark[bpe.BEGIN]], []
         if system is not None:
-            put(bpe.SYSTEM, system, False)
+            tokens += [mark[bpe.SYSTEM], *system, end]
+            targets += [-100] * (len(system) + 2)
         for at, (asked, answer) in enumerate(turns, 1):
-            is_fixed = answer in self.fixed
-            put(bpe.USER, asked, False, strange=self.rng.randint(1, 3) if is_fixed and self.rng.random() < strange_share else 0)
-            put(bpe.ASSISTANT, answer, True, last_tokens if is_fixed and at == len(turns) else None)
+            body = [*answer, end][: most if at == len(turns) else None]
+            tokens += [mark[bpe.USER], *asked, end, mark[bpe.ASSISTANT], *body]
+            # A target stands where the token before it is read: the role's mark is never one, an answer and its end may be.
+            targets += [-100] * (len(asked) + 3)
+            targets += body
         return tokens[:-1], targets
 
-    def conversation(self, most_turns: int) -> Row:
+    def encode(self, turns: list[Turn]) -> Row:
+        """As it is, for what is held out."""
+        return self.row([(self.tokenizer.encode(asked).ids, self.tokenizer.encode(answer).ids) for asked, answer in turns])
+
+    def make(self, count: int) -> list[Row]:
+        """So many conversations of training."""
         config, rng = self.config, self.rng
-        system = rng.choice(SYSTEMS) if rng.random() < config["system_prompt_share"] else None
-        turns = self.guide.conversation(rng, most_turns)
-        # The end of a fixed answer follows from its beginning, and is soon known by heart.
-        most = config["cut_tokens"] if rng.random() < config["cut_share"] else None
-        while True:
-            row = self.encode(turns, system, most, config["strange_share"])
-            if len(row[0]) <= config["row_tokens"]:
-                return row
-            turns.pop()
+        drafts = [[sums.sample(rng)] if rng.random() < config["sum_share"] else self.guide.conversation(rng) for _ in range(count)]
+        texts: list[str] = []
+        loose: list[str] = []
+        places: list[tuple[list[str], int]] = []
+        for turns in drafts:
+            for asked, answer in turns:
+                into = loose if answer in self.fixed and rng.random() < config["loose_share"] else texts
+                places.append((into, len(into)))
+                into.append(asked)
+                if answer not in self.fixed:
+                    texts.append(answer)
+        found = {id(texts): [each.ids for each in self.tokenizer.encode_batch(texts)],
+                 id(loose): [each.ids for each in self.loose.encode_batch(loose)]}
+        rows, place = [], iter(places)
+        for turns in drafts:
+            encoded: list[tuple[list[int], list[int]]] = []
+            for _, answer in turns:
+                into, at = next(place)
+                asked = found[id(into)][at]
+                if answer in self.fixed:
+                    asked = self.strange(asked) if rng.random() < config["strange_share"] else asked
+                    encoded.append((asked, self.fixed[answer]))
+                else:
+                    encoded.append((asked, found[id(texts)][at + 1]))
+            system = self.fixed[rng.choice(SYSTEMS)] if rng.random() < config["system_prompt_share"] else None
+            # The end of a fixed answer follows from its beginning, and is soon known by heart.
+            is_cut = turns[-1][1] in self.fixed and rng.random() < config["cut_share"]
+            made = self.row(encoded, system, config["cut_tokens"] if is_cut else None)
+            while len(made[0]) > config["row_tokens"]:
+                encoded.pop()
+                made = self.row(encoded, system)
+            rows.append(made)
+        return rows
 
-    def sum(self) -> Row:
-        return self.encode([sums.sample(self.rng)])
-
-    def next(self, most_turns: int) -> Batch:
-        """The next batch, of conversations of at most so many turns, or, if 0, of nothing but sums."""
-        def make() -> Row:
-            return self.conversation(most_turns) if most_turns else self.sum()
-
-        # Each row takes the longest that still fits of those at hand.
-        rows: list[list[Row]] = []
-        waiting = self.waiting
-        waiting.extend(make() for _ in range(WAITING - len(waiting)))
-        for _ in range(self.config["rows"]):
-            row: list[Row] = []
-            left = self.config["row_tokens"]
-            while fitting := [each for each in waiting if len(each[0]) <= left]:
-                chosen = fitting[0] if left == self.config["row_tokens"] else max(fitting, key=lambda each: len(each[0]))
-                waiting.remove(chosen)
-                waiting.append(make())
-                row.append(chosen)
-                left -= len(chosen[0])
-            rows.append(row)
-        return self.collate(rows)
-
-    def collate(self, rows: list[list[Row]]) -> Batch:
-        longest = max(sum(len(tokens) for tokens, _ in each) for each in rows)
-        shape = len(rows), longest
-        tokens, positions = torch.full(shape, self.mark[bpe.END]), torch.zeros(shape, dtype=torch.long)
-        conversations, targets = torch.full(shape, -1), torch.full(shape, -100)
-        for number, row in enumerate(rows):
-            at = 0
-            for count, (given, wanted) in enumerate(row):
-                end = at + len(given)
-                tokens[number, at:end], targets[number, at:end] = torch.tensor(given), torch.tensor(wanted)
-                positions[number, at:end], conversations[number, at:end] = torch.arange(len(given)), count
+    def next(self) -> Packed:
+        """The next batch. Each row begins with any conversation and goes on with the longest that still fits."""
+        config = self.config
+        shape = config["rows"], config["row_tokens"]
+        tokens = np.full(shape, self.mark[bpe.END], dtype=np.int16)
+        targets = np.full(shape, -100, dtype=np.int16)
+        for number in range(config["rows"]):
+            if len(self.waiting) < AT_ONCE // 2:
+                self.waiting = sorted(self.waiting + self.make(AT_ONCE), key=lambda row: len(row[0]))
+                self.lengths = [len(given) for given, _ in self.waiting]
+            at, chosen = 0, self.rng.randrange(len(self.waiting))
+            while chosen >= 0:
+                given, wanted = self.waiting.pop(chosen)
+                end = at + self.lengths.pop(chosen)
+                tokens[number, at:end], targets[number, at:end] = given, wanted
                 at = end
-        return tokens, positions, conversations, targets
+                chosen = bisect.bisect_right(self.lengths, shape[1] - at) - 1
+        return tokens, targets
+
+    def collate(self, rows: list[Row]) -> Packed:
+        """One conversation a row; the length is the least multiple of 16."""
+        length = -(-max(len(given) for given, _ in rows) // 16) * 16
+        tokens = np.full((len(rows), length), self.mark[bpe.END], dtype=np.int16)
+        targets = np.full((len(rows), length), -100, dtype=np.int16)
+        for number, (given, wanted) in enumerate(rows):
+            tokens[number, : len(given)], targets[number, : len(given)] = given, wanted
+        return tokens, targets
 
 
 def held_out(batches: Batches) -> dict[str, list[Row]]:
     """A small sample for the curve; the figures of the card come from evaluate_guide.py."""
+    from evaluate_guide import dialogue_lines, talk_lines  # noqa: PLC0415  It lies a folder higher, and reads much.
+
     rng = random.Random(1)
-    guide = [(asked, fact.answer_zh if any("一" <= c <= "鿿" for c in asked) else fact.answer)
-             for fact in batches.guide.facts for _, asked in held_questions(fact)]
+    asked_of = [(asked, fact) for fact in batches.guide.facts for _, asked in held_questions(fact)]
+    chinese = [(asked, fact.answer_zh) for asked, fact in asked_of if any("一" <= c <= "鿿" for c in asked)]
+    guide = [(asked, fact.answer) for asked, fact in asked_of if all(asked != other for other, _ in chinese)]
     pairs: list[Turn] = []
-    while len(pairs) < 100:
+    while len(pairs) < 200:
         operation = rng.choice(["+", "-"])
         a, b = sums.numbers(rng, operation)
         if sums.is_held(a, b, operation):
             pairs.append((f"What is {a} {operation} {b}?", sums.work(a, b, operation)))
-    beyond = [(asked, talk.REFUSAL) for asked in talk.HELD_BEYOND] + [(f"Tell me about {x}.", talk.REFUSAL) for x in talk.HELD_TOPICS]
+    lines = {kind: [line for line in talk_lines() if line["kind"] == kind] for kind in ("talk", "beyond")} | {"dialogues": dialogue_lines()}
     return {
-        "guide": [batches.encode([turn]) for turn in rng.sample(guide, 200)],
+        "guide": [batches.encode([turn]) for turn in rng.sample(guide, 400)],
+        "chinese": [batches.encode([turn]) for turn in chinese],
         "sums": [batches.encode([turn]) for turn in pairs],
-        "beyond": [batches.encode([turn]) for turn in beyond],
+        **{kind: [batches.encode(list(zip(line["turns"], line["wanted"], strict=True))) for line in found] for kind, found in lines.items()},
     }

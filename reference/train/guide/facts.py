@@ -4,6 +4,9 @@ A fact has one answer in English (`a`), often one in Chinese (`za`), the place w
 wordings by which people ask for it, each of a kind: `what` (a thing to explain), `how` (something to do), `error`
 (a message), `ask` and `zh` (whole questions). A wording may have choices, `(start/begin) a chat`, and stands for all that
 they give: it is held out as a whole or not at all.
+
+facts/more/*.txt has further wordings of the same facts that are for training only and no part of that division; there
+`zwhat` and `zhow` are Chinese things and doings, which are put into sentences as the English ones are.
 """
 
 import hashlib
@@ -16,9 +19,10 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent / "facts"
 KINDS = ("what", "how", "error", "ask", "zh")
+KINDS_FOR_TRAINING = (*KINDS, "zwhat", "zhow")
 
 
-@dataclass
+@dataclass(eq=False)
 class Fact:
     key: str
     #: The file it stands in; facts of one file are near in subject.
@@ -31,6 +35,8 @@ class Fact:
     family: str = ""
     #: Wordings by kind.
     wordings: dict[str, list[str]] = field(default_factory=dict)
+    #: Those that are only for training.
+    more: dict[str, list[str]] = field(default_factory=dict)
 
 
 def read_facts() -> list[Fact]:
@@ -55,7 +61,24 @@ def read_facts() -> list[Fact]:
     keys = [fact.key for fact in facts]
     if len(set(keys)) != len(keys):
         raise ValueError("two facts have one key")
+    _read_more({fact.key: fact for fact in facts})
     return facts
+
+
+def _read_more(facts: dict[str, Fact]) -> None:
+    for path in sorted((FOLDER / "more").glob("*.txt")):
+        key = ""
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            line = line.strip()
+            if line == "" or line.startswith("#"):
+                continue
+            if line.startswith("["):
+                key = line.strip("[]")
+                continue
+            kind, _, value = line.partition(": ")
+            if key not in facts or kind not in KINDS_FOR_TRAINING:
+                raise ValueError(f"{path.name}, line {number}: {kind!r} of {key!r} is not known")
+            facts[key].more.setdefault(kind, []).extend(part.strip() for part in value.split(" | "))
 
 
 def _rank(fact: Fact, kind: str, wording: str) -> str:

@@ -8,6 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+#: Added to the score of what is not to be seen. Finite: where a kernel begins with keys that are all unseen, -inf is no number.
+UNSEEN = -1e4
+
+
 class Attention(nn.Module):
     def __init__(self, config: dict):
         super().__init__()
@@ -23,6 +27,8 @@ class Attention(nn.Module):
             return projected.unflatten(-1, (-1, self.head)).transpose(1, 2)
 
         q, k, v = rotate(heads(self.q_proj(x)), turn), rotate(heads(self.k_proj(x)), turn), heads(self.v_proj(x))
+        # In the precision of the projections, which under autocast is not that of the angles.
+        q, k = q.to(v.dtype), k.to(v.dtype)
         k, v = (each.repeat_interleave(self.groups, 1) for each in (k, v))
         seen = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         return self.o_proj(seen.transpose(1, 2).flatten(2))
@@ -46,10 +52,11 @@ class Layer(nn.Module):
         self.self_attn = Attention(config)
         self.post_attention_layernorm = nn.RMSNorm(config["hidden_size"], config["norm_epsilon"])
         self.mlp = FeedForward(config)
+        self.dropout = config["dropout"]
 
     def forward(self, x: Tensor, turn: tuple[Tensor, Tensor], mask: Tensor) -> Tensor:
-        x = x + self.self_attn(self.input_layernorm(x), turn, mask)
-        return x + self.mlp(self.post_attention_layernorm(x))
+        x = x + F.dropout(self.self_attn(self.input_layernorm(x), turn, mask), self.dropout, self.training)
+        return x + F.dropout(self.mlp(self.post_attention_layernorm(x)), self.dropout, self.training)
 
 
 def rotate(x: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
@@ -78,16 +85,30 @@ class Llama(nn.Module):
             if name.endswith(("o_proj.weight", "down_proj.weight")):
                 nn.init.zeros_(each)
 
-    def forward(self, tokens: Tensor, positions: Tensor, conversations: Tensor) -> Tensor:
-        """The last hidden states (rows, length, width) of three integer tensors (rows, length)."""
-        steps = torch.arange(0, self.config["head_dim"], 2) / self.config["head_dim"]
+    def forward(self, tokens: Tensor, begin: int) -> Tensor:
+        """The last hidden states (rows, length, width) of integers (rows, length), in which the token `begin` starts a
+        conversation: what stands before it is not seen, and positions are counted from it."""
+        return self.deep(*self.prepare(tokens, begin))
+
+    def prepare(self, tokens: Tensor, begin: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What `deep` takes."""
+        length, device = tokens.shape[1], tokens.device
+        at = torch.arange(length, device=device)
+        starts = tokens == begin
+        conversations = starts.cumsum(1)
+        positions = at - torch.where(starts, at, 0).cummax(1).values
+        steps = torch.arange(0, self.config["head_dim"], 2, device=device) / self.config["head_dim"]
         angles = (positions[..., None] * self.config["rope_theta"] ** -steps)[:, None]
-        turn = angles.cos(), angles.sin()
-        is_same = conversations[:, None, :, None] == conversations[:, None, None, :]
-        mask = is_same & torch.ones(tokens.shape[1], tokens.shape[1], dtype=torch.bool).tril()
-        x = self.model.embed_tokens(tokens)
+        is_seen = (conversations[:, None, :, None] == conversations[:, None, None, :]) & (at[:, None] >= at)
+        half = torch.is_autocast_enabled(device.type)
+        mask = torch.zeros_like(is_seen, dtype=torch.bfloat16 if half else torch.float32).masked_fill_(~is_seen, UNSEEN)
+        x = F.dropout(self.model.embed_tokens(tokens), self.config["dropout"], self.training)
+        return x, angles.cos(), angles.sin(), mask
+
+    def deep(self, x: Tensor, cosine: Tensor, sine: Tensor, mask: Tensor) -> Tensor:
+        """All but the embedding, and the part to compile. `mask`: (rows, 1, length, length), 0 or UNSEEN."""
         for layer in self.model.layers:
-            x = layer(x, turn, mask)
+            x = layer(x, (cosine, sine), mask)
         return self.model.norm(x)
 
     def logits(self, states: Tensor) -> Tensor:

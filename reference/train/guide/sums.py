@@ -16,6 +16,16 @@ FRAMES = {
     "*": ["{a} * {b}", "What is {a} times {b}?", "{a} times {b}", "{a}*{b}", "{a} × {b}", "What is {a} * {b}?",
           "{a}乘{b}等于多少？", "How much is {a} times {b}?"],
 }
+#: Further ones of training, which the figures never use.
+MORE_FRAMES = {
+    "+": ["{a} and {b} together?", "What does {a} + {b} equal?", "Tell me {a} + {b}.", "{a} + {b}?", "sum of {a} and {b}", "Work out {a} + {b}.",
+          "I need {a} plus {b}.", "How much do {a} and {b} make?", "{a} 加 {b}", "请算{a}+{b}。", "Please add {b} to {a}.", "what's {a}+{b}",
+          "Do you know {a} + {b}?", "The result of {a} + {b}?", "Solve {a} + {b}.", "{a} plus {b} is?", "add {a} to {b}"],
+    "-": ["What does {a} - {b} equal?", "Tell me {a} - {b}.", "{a} - {b}?", "difference of {a} and {b}", "Work out {a} - {b}.", "I need {a} minus {b}.",
+          "{a} take away {b}", "{a} 减 {b}", "请算{a}-{b}。", "Subtract {b} from {a}.", "what's {a}-{b}", "Do you know {a} - {b}?",
+          "The result of {a} - {b}?", "Solve {a} - {b}.", "{a} minus {b} is?", "{a} less {b}?", "Take {b} from {a}."],
+    "*": ["Tell me {a} times {b}.", "{a} x {b}", "Multiply {a} by {b}.", "product of {a} and {b}", "{a} 乘以 {b}", "what's {a}*{b}", "{a} * {b} = ?"],
+}
 HELD_FRAMES = {
     "+": ["Could you work out {a} + {b}?", "Please compute {a} plus {b}."],
     "-": ["Could you work out {a} - {b}?", "Please compute {a} minus {b}."],
@@ -64,15 +74,19 @@ def sample(rng: random.Random) -> tuple[str, str]:
     if rng.random() < 0.06:
         operation = rng.choice(["+", "-", "*"])
         a = rng.randrange(100, 100_000) if operation != "*" else rng.randrange(11, 1000)
-        question = rng.choice(FRAMES[operation]).format(a=a, b=rng.randrange(11, 1000))
+        question = _frame(rng, operation).format(a=a, b=rng.randrange(11, 1000))
         return question, TOO_LARGE_ZH if any("一" <= c <= "鿿" for c in question) else TOO_LARGE
     operation = rng.choices(["+", "-", "*"], [5, 4, 1])[0]
     while True:
         a, b = numbers(rng, operation)
-        if operation == "-" and a < b and rng.random() < 0.6:
+        if operation == "-" and a < b and rng.random() < 0.3:
             a, b = b, a
         if not is_held(a, b, operation):
-            return rng.choice(FRAMES[operation]).format(a=a, b=b), work(a, b, operation)
+            return _frame(rng, operation).format(a=a, b=b), work(a, b, operation)
+
+
+def _frame(rng: random.Random, operation: str) -> str:
+    return rng.choice((FRAMES if rng.random() < 0.5 else MORE_FRAMES)[operation])
 
 
 def held(count: int, seed: int) -> list[tuple[str, str]]:

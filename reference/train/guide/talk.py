@@ -1,6 +1,9 @@
 """Greetings and small talk, and what the guide says to questions beyond its knowledge."""
 
 import random
+import re
+
+import smalltalk
 
 REFUSAL = ("I am a small demo model and know only Lutra, small sums and short stories. For anything else, add a larger "
            "model in [Models](lutra:models).")
@@ -50,6 +53,7 @@ TOPIC_LIST = [topic.strip() for topic in TOPICS.split(";")]
 #: Never in training.
 HELD_TOPICS = TOPIC_LIST[3::9]
 TRAIN_TOPICS = [topic for topic in TOPIC_LIST if topic not in HELD_TOPICS]
+_HELD_TOPIC = re.compile(rf"\b({'|'.join(HELD_TOPICS)})\b", re.IGNORECASE)
 BEYOND = [
     "What is {x}?", "Tell me about {x}.", "Explain {x}.", "Who invented {x}?", "How does {x} work?", "Why is {x} important?",
     "Write an essay about {x}.", "What is the history of {x}?", "Can you explain {x}?", "What do you think about {x}?",
@@ -79,8 +83,10 @@ HELD_BEYOND_ZH = ["日本的首都是哪里？", "明天会下雨吗？", "推�
 
 
 def sample(rng: random.Random) -> tuple[str, str]:
-    said, answer = rng.choice(TALK_ZH if rng.random() < 0.2 else TALK)
-    return rng.choice(said[:-1]), answer
+    known, more = (TALK_ZH, smalltalk.MORE_TALK_ZH) if rng.random() < 0.25 else (TALK, smalltalk.MORE_TALK)
+    at = rng.randrange(len(known))
+    said, answer = known[at]
+    return rng.choice([*said[:-1], *more[at]]), answer
 
 
 def invented(rng: random.Random) -> str:
@@ -91,10 +97,16 @@ def invented(rng: random.Random) -> str:
 
 def beyond(rng: random.Random) -> tuple[str, str]:
     draw = rng.random()
-    if draw < 0.12:
-        return rng.choice(BEYOND_ZH), REFUSAL_ZH
-    if draw < 0.35:
+    if draw < 0.15:
+        while (asked := rng.choice(BEYOND_ZH) if rng.random() < 0.2 else smalltalk.question(rng, is_chinese=True)) in HELD_BEYOND_ZH:
+            pass
+        return asked, REFUSAL_ZH
+    if draw < 0.25:
         return rng.choice(BEYOND_WHOLE), REFUSAL
+    if draw < 0.65:
+        while (asked := smalltalk.question(rng)) in HELD_BEYOND or _HELD_TOPIC.search(asked):
+            pass
+        return asked, REFUSAL
     topic = invented(rng) if rng.random() < 0.4 else rng.choice(TRAIN_TOPICS)
     frame = rng.choice(BEYOND).replace("{x}", topic)
     return frame[:1].upper() + frame[1:], REFUSAL

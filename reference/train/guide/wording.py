@@ -3,9 +3,13 @@
 import random
 import re
 from functools import cache
+from itertools import accumulate
 
 from facts import Fact, all_spoken, split_wordings, spoken
+from noise import exchange, gerund, roughen, roughen_zh
 
+ENGLISH = ("what", "how", "error", "ask")
+CHINESE = ("zh", "zwhat", "zhow")
 FRAMES = {
     "what": [
         "What is {x}?", "What does {x} do?", "What does {x} mean?", "Explain {x}.", "Can you explain {x}?",
@@ -53,28 +57,53 @@ HELD_FRAMES = {
     "ask": ["{x}"],
     "zh": ["{x}"],
 }
-OPENINGS = ["Hi, ", "Hello, ", "Please tell me: ", "Question: ", "One more question: ", "Hey, ", "Sorry, ", "And ",
-            "Now, ", "Tell me, ", "ok, ", "Good morning. ", "Quick question: "]
-OPENINGS_ZH = ["请问", "你好，", "您好，", "我想知道，", "请问一下，", "那么，"]
-#: Words that may stand for each other in what people ask.
-SYNONYMS = [
-    "picture image photo", "pictures images photos", "clip video film", "clips videos films", "chat conversation dialogue",
-    "chats conversations dialogues", "sound noise", "answer reply response", "answers replies responses",
-    "message text", "messages texts", "folder directory", "program app application", "machine computer PC",
-    "start begin", "stop halt end", "make create produce", "change alter modify adjust", "delete remove erase",
-    "find locate", "see view", "show display", "choose select pick", "choose select", "get obtain receive", "use employ", "save store",
-    "large big huge", "larger bigger", "small little tiny", "smaller tinier", "fast quick", "faster quicker", "damaged broken corrupt",
-    "error problem fault", "key shortcut hotkey", "setting option", "settings options preferences", "good fine suitable",
-    "best right", "need require", "needs requires", "repair fix", "check test", "words phrases", "kind type sort", "kinds types sorts",
-    "internet web", "private secret", "memory RAM", "GPU graphics-card", "explain describe", "possible allowed", "mean signify",
-    "again anew", "write type", "talk speak chat", "copy duplicate", "export save", "import load", "add insert", "open load", "work function",
-    "quickly fast", "own personal", "old earlier previous", "new fresh", "different other",
-]
-_like: dict[str, list[str]] = {}
-for _group in SYNONYMS:
-    for _word in _group.split():
-        _like.setdefault(_word, []).extend(_group.split())
-FILLERS = {"the", "a", "do", "i", "of", "to", "is", "in", "please", "my", "an"}
+#: Further sentences of training, which no question of the figures is put into.
+MORE_FRAMES = {
+    "what": [
+        "{x} - what's that?", "{x}, please.", "Whatever is {x}?", "Where does {x} help?", "Can you say more about {x}?", "Let us talk about {x}.",
+        "I'm looking for information about {x}.", "What is {x} good for?", "I keep seeing {x}, what is it?", "Do I need {x}?",
+        "Why does Lutra have {x}?", "I'd like to learn about {x}.", "In plain words, what is {x}?", "What happens with {x}?", "help {x}",
+        "What is there to say about {x}?", "Who needs {x}?", "I see {x} on the screen, what does it do?", "tell me something on {x}",
+        "What do people use {x} for?", "Can somebody tell me what {x} is for?", "{x}? Never heard of it.", "A word about {x}, please.",
+        "What's the deal with {x}?", "What's the point of {x}?", "define {x}", "Summarise {x} for me.", "How am I to understand {x}?",
+        "What role does {x} have?", "what is this {x} thing", "I have never used {x}.", "Introduce me to {x}.", "I want to understand {x}.",
+        "Please say what {x} is.", "More on {x}?", "Is {x} important?", "how to use {x}", "How do I use {x}?", "Where do I find {x}?",
+        "Say what {x} means.", "I stumbled over {x}.", "I'm confused by {x}.",
+    ],
+    "how": [
+        "What's the way to {x}?", "how do you {x}", "Which button do I press to {x}?", "I'm not able to {x}.", "Is it allowed to {x}?",
+        "Someone told me I could {x}.", "To {x}, what do I do?", "What would I do to {x}?", "Where in Lutra do I {x}?", "I must {x}.",
+        "Can Lutra {x}?", "Is there some trick to {x}?", "I was wondering how to {x}.", "Guide me: how to {x}?", "I fail to {x}.",
+        "Can one {x}?", "Instructions to {x}, please.", "I need a way to {x}.", "Where must I click to {x}?", "I tried to {x}.",
+        "My goal is to {x}.", "Walk me through how to {x}.", "If I want to {x}, where do I go?", "Could I {x}?", "I plan to {x}.",
+        "I am about to {x}.", "Do you know whether I can {x}?", "It should be possible to {x}, but how?", "Say how I {x}.",
+        "Which menu lets me {x}?", "Is there a button to {x}?", "What is the shortest way to {x}?", "I never managed to {x}.",
+        "how can you {x}?", "Explain how I can {x}.", "how would you {x} here", "I forgot how to {x}.", "Is there any possibility to {x}?",
+        "We want to {x}.", "Let's {x}.", "Would Lutra {x}?", "It would be nice to {x}.", "Where to {x}?", "I hope to {x}.",
+    ],
+    "error": [
+        "{x}?", "{x}!", "Problem: {x}.", "It failed: {x}", "I keep getting {x}.", "What now? {x}.", "A red notice says {x}.", "Oh no, {x}.",
+        "There's a warning: {x}.", "It stopped with {x}.", "When I load a model it says {x}.", "Why {x}?", "I cannot go on: {x}.",
+        "How bad is it when it says {x}?", "Is {x} my fault?", "What did I do wrong? It says {x}.", "Please help: {x}.", "Lutra reports {x}.",
+        "A notice appeared: {x}.", "I was working and then: {x}.", "Can I do something against {x}?", "What causes {x}?",
+        "Since today I see {x}.", "It complains that {x}.", "Please explain the message {x}.", "{x} - why?", "{x} - what can be done?",
+        "I read {x} and do not know what to do.", "Got {x}.", "It tells me: {x}", "Whenever I try, {x}.",
+    ],
+}
+#: Sentences for a doing that is named, not done: "exporting a chat".
+NAMED_FRAMES = ["Tell me about {x}.", "{x}", "{x}?", "What about {x}?", "Explain {x}.", "I have a question about {x}.", "Help with {x}, please.",
+                "I need help with {x}.", "Is {x} possible?", "How does {x} work?", "I am interested in {x}.", "Where is the button for {x}?",
+                "What do you know about {x}?", "Any help with {x}?", "Can you assist me with {x}?", "I have trouble {x}.", "Try {x}: how?"]
+CHINESE_FRAMES = {
+    "zwhat": ["什么是{x}？", "{x}是什么？", "{x}", "{x}？", "{x}是什么意思？", "{x}有什么用？", "介绍一下{x}。", "请介绍{x}。", "解释一下{x}。",
+              "我想了解{x}。", "说说{x}。", "{x}怎么用？", "{x}怎么样？", "关于{x}，能说说吗？", "我不懂{x}。", "{x}是干什么的？", "{x}是做什么的？",
+              "{x}的作用是什么？", "能讲讲{x}吗？", "告诉我{x}是什么。", "{x}到底是什么？", "有{x}吗？", "为什么有{x}？", "怎么理解{x}？", "{x}在哪里？",
+              "{x}有什么作用？", "请说明{x}。", "看到了{x}，是什么？", "{x}好用吗？", "想知道{x}是什么。"],
+    "zhow": ["怎么{x}？", "如何{x}？", "怎样{x}？", "我想{x}。", "能{x}吗？", "可以{x}吗？", "怎么才能{x}？", "在哪里{x}？", "{x}", "{x}怎么做？",
+             "我要{x}。", "请问怎么{x}？", "教我{x}。", "帮我{x}。", "想{x}，怎么办？", "{x}的方法是什么？", "有办法{x}吗？", "能不能{x}？", "我不会{x}。",
+             "需要{x}，怎么操作？", "告诉我怎么{x}。", "要{x}该怎么做？", "哪里可以{x}？", "怎么样才能{x}？", "{x}要怎么弄？", "支持{x}吗？",
+             "我怎么{x}？", "如果想{x}呢？", "为什么不能{x}？", "{x}在哪里操作？"],
+}
 
 
 def fill(frame: str, wording: str) -> str:
@@ -82,57 +111,35 @@ def fill(frame: str, wording: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def exchange(text: str, rng: random.Random) -> str:
-    """Some words exchanged for others that are like them."""
-    return re.sub(r"[A-Za-z]+", lambda found: rng.choice(_like[found[0]]) if found[0] in _like and rng.random() < 0.3 else found[0], text)
+@cache
+def _choices(fact: Fact, kinds: tuple[str, ...]) -> tuple[list[tuple[str, str]], list[float]]:
+    """(kind, wording) of training, and how often each comes, added up."""
+    chosen = [(kind, wording) for kind in kinds for wording in split_wordings_cached(fact, kind)[0]]
+    chosen += [(kind, wording) for kind in kinds for wording in fact.more.get(kind, [])]
+    # What stands for many is likelier, but not by so much as to drown the rest.
+    return chosen, list(accumulate(len(all_spoken_cached(wording)) ** 0.5 for _, wording in chosen))
 
 
-def roughen(text: str, rng: random.Random) -> str:
-    """Now and then as people type: lower case, no mark at the end, a word left out, two letters swapped."""
-    if rng.random() < 0.12:
-        opening = rng.choice(OPENINGS)
-        text = opening + (text[:1].lower() + text[1:] if not text[:2].isupper() else text)
-    if rng.random() < 0.25:
-        text = text.lower()
-    if rng.random() < 0.2:
-        text = text.rstrip("?.!")
-    if rng.random() < 0.06:
-        words = text.split(" ")
-        kept = [word for word in words if word.lower() not in FILLERS]
-        text = " ".join(kept) if len(kept) > 1 else text
-    if rng.random() < 0.04 and len(text) > 8:
-        at = rng.randrange(2, len(text) - 2)
-        if text[at].isalpha() and text[at + 1].isalpha():
-            text = text[:at] + text[at + 1] + text[at] + text[at + 2 :]
-    return text
-
-
-def roughen_zh(text: str, rng: random.Random) -> str:
-    if rng.random() < 0.2:
-        text = rng.choice(OPENINGS_ZH) + text
-    if rng.random() < 0.2:
-        text = text.rstrip("？。")
-    if rng.random() < 0.1:
-        text = text.replace("怎么", "如何").replace("什么是", "啥是")
-    return text
-
-
-def question(fact: Fact, rng: random.Random, kinds: tuple[str, ...] = ("what", "how", "error", "ask")) -> str | None:
+def question(fact: Fact, rng: random.Random, kinds: tuple[str, ...] = ENGLISH) -> str | None:
     """A question of training for the fact; None where it has no wording of these kinds."""
-    choices = [(kind, wording) for kind in kinds for wording in split_wordings_cached(fact, kind)[0]]
+    choices, weights = _choices(fact, kinds)
     if not choices:
         return None
-    # What stands for many is likelier, but not by so much as to drown the rest.
-    weights = [len(all_spoken_cached(wording)) ** 0.5 for _, wording in choices]
     while True:
-        kind, wording = rng.choices(choices, weights)[0]
+        kind, wording = rng.choices(choices, cum_weights=weights)[0]
         said = spoken(wording, rng)
-        if kind != "zh" and rng.random() < 0.4:
+        if kind in CHINESE and kind != "zh":
+            said = rng.choice(CHINESE_FRAMES[kind]).replace("{x}", said)
+        elif kind not in CHINESE and rng.random() < 0.4:
             said = exchange(said, rng)
-        if said.lower() not in held_wordings(fact):
+        if not says_held(fact, said):
             break
-    text = fill(rng.choice(FRAMES[kind]), said)
-    return roughen_zh(text, rng) if kind == "zh" else roughen(text, rng)
+    if kind in CHINESE:
+        return roughen_zh(said, rng)
+    if kind == "how" and rng.random() < 0.1:
+        return roughen(fill(rng.choice(NAMED_FRAMES), gerund(said)), rng)
+    frames = MORE_FRAMES[kind] if kind in MORE_FRAMES and rng.random() < 0.45 else FRAMES[kind]
+    return roughen(fill(rng.choice(frames), said), rng)
 
 
 def held_questions(fact: Fact) -> list[tuple[str, str]]:
@@ -168,12 +175,27 @@ def split_wordings_cached(fact: Fact, kind: str) -> tuple[list[str], list[str]]:
     return _splits[(fact.key, kind)]
 
 
-_held: dict[str, set[str]] = {}
+@cache
+def _held(fact: Fact) -> tuple[set[str], re.Pattern[str]]:
+    """In lower case all that is never in training; and what may not even be a part of what is: three words or more, or a
+    Chinese question less its mark."""
+    wordings = [wording for kind in FRAMES for wording in split_wordings_cached(fact, kind)[1]]
+    held = {_plain(text) for wording in wordings for text in all_spoken(wording)}
+    parts = [re.escape(text) if not text.isascii() else rf"\b{re.escape(text)}\b" for text in held
+             if text.count(" ") >= 2 or not text.isascii()]
+    return held, re.compile("|".join(parts) or "(?!)")
 
 
-def held_wordings(fact: Fact) -> set[str]:
-    """In lower case all that is never in training."""
-    if fact.key not in _held:
-        held = [wording for kind in FRAMES for wording in split_wordings_cached(fact, kind)[1]]
-        _held[fact.key] = {text.lower() for wording in held for text in all_spoken(wording)}
-    return _held[fact.key]
+def says_held(fact: Fact, said: str) -> bool:
+    said = _plain(said)
+    held, parts = _held(fact)
+    return said in held or parts.search(said) is not None
+
+
+def _plain(text: str) -> str:
+    return text.lower().rstrip("？。?.!")
+
+
+def bare(text: str) -> str:
+    """Without case and marks."""
+    return re.sub(r"\W+", " ", text.lower()).strip()
