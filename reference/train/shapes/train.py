@@ -151,7 +151,8 @@ class Training:
             loss, notes = self.tower_loss(features[-1], owned, batch["classes"], batch["near"], batch["count"], batch["background"])
             if not is_joint:
                 return loss, notes, []
-            shown = [each.detach() for each in features] if is_apart else features
+            # With a gradient that is thrown away, so that the text model's layers are not compiled a second time.
+            shown = [each.detach().requires_grad_() for each in features] if is_apart else features
             told = self.passes.read([each[:pictures] for each in shown], self.rows(batch, "picture"))
             of_clips = [each[pictures:].unflatten(0, (-1, FRAMES)).flatten(1, 2) for each in shown]
             clip = self.passes.read(of_clips, self.rows(batch, "clip"))
