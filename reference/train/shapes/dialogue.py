@@ -1,12 +1,13 @@
 """The tokenizer and the chat format: turns of a user and an assistant, pictures first."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from captions import PRESETS, caption, clip_caption, random_prompt
-from questions import ask, ask_clip
+from questions import ask, ask_clip, training_kind
 from scenes import Clip, Scene, random_clip, random_scene
 
 SPECIAL = ("<pad>", "<s>", "</s>", "<user>", "<assistant>", "<image>")
@@ -19,22 +20,26 @@ CHAT_TEMPLATE = (
     "{% endfor %}{% if add_generation_prompt %}{{ '<assistant>' }}{% endif %}"
 )
 
+_PRESET_SHARES = np.cumsum((0.1, 0.5, 0.1, 0.1, 0.1, 0.1))
+
 Turn = tuple[str, str]  # what the user says, what the model answers
+
+
+def caption_turn(rng: np.random.Generator, what: Scene | Clip) -> Turn:
+    preset = PRESETS[int(np.searchsorted(_PRESET_SHARES, rng.random(), side="right"))]
+    told = clip_caption if isinstance(what, Clip) else caption
+    return random_prompt(rng, preset), told(what, preset, int(rng.integers(2)))
+
+
+def question_turn(rng: np.random.Generator, what: Scene | Clip) -> Turn:
+    if isinstance(what, Clip):
+        return ask_clip(rng, what)[1:]
+    return ask(rng, what, kind=training_kind(rng))[1:]
 
 
 def random_turns(rng: np.random.Generator, what: Scene | Clip) -> list[Turn]:
     """One or two turns about a picture or a clip."""
-    is_clip = isinstance(what, Clip)
-    turns = []
-    for _ in range(2 if rng.random() < 0.2 else 1):
-        if rng.random() < 0.6:
-            preset = str(rng.choice(PRESETS, p=(0.1, 0.5, 0.1, 0.1, 0.1, 0.1)))
-            text = (clip_caption if is_clip else caption)(what, preset, int(rng.integers(2)))
-            turns.append((random_prompt(rng, preset), text))
-        else:
-            _, question, answer = (ask_clip if is_clip else ask)(rng, what)
-            turns.append((question, answer))
-    return turns
+    return [(caption_turn if rng.random() < 0.6 else question_turn)(rng, what) for _ in range(2 if rng.random() < 0.2 else 1)]
 
 
 def make_tokenizer(vocab_size: int, texts: int = 20_000, seed: int = 1) -> Tokenizer:
@@ -64,13 +69,13 @@ def load_tokenizer(path: Path, vocab_size: int) -> Tokenizer:
     return Tokenizer.from_file(str(path))
 
 
-def encode(tokenizer: Tokenizer, pictures: int, media_tokens: int, turns: list[Turn]) -> tuple[list[int], list[int]]:
+def encode(ids_of: Callable[[str], list[int]], pictures: int, media_tokens: int, turns: list[Turn]) -> tuple[list[int], list[int]]:
     """Ids, and labels that are -100 for all but the answers and their ends."""
     ids, labels = [BEGIN], [-100]
     for i, (said, answer) in enumerate(turns):
         before = [USER] + ([IMAGE] * (pictures * media_tokens) if i == 0 else [])
-        before += tokenizer.encode(said).ids + [ASSISTANT]
-        after = tokenizer.encode(answer).ids + [END]
+        before += [*ids_of(said), ASSISTANT]
+        after = [*ids_of(answer), END]
         ids += before + after
         labels += [-100] * len(before) + after
     return ids, labels

@@ -1,4 +1,5 @@
-"""A training's checkpoint as the folder that is shipped: models/lutra-shapes.
+"""A training's checkpoint, or the weights in the shapes.tar that it leaves, as the folder that is shipped:
+models/lutra-shapes.
 
     python reference/train/shapes/export.py --run DIR [--out models/lutra-shapes]
 """
@@ -21,6 +22,8 @@ ROOT = HERE.parents[2]
 
 
 def load_run(run: Path) -> Evlm:
+    if not (run / "checkpoint.pt").exists():
+        return Evlm.load(run).eval()
     model = Evlm(json.loads((HERE / "config.json").read_text()))
     both = torch.load(run / "checkpoint.pt", weights_only=True, map_location="cpu")["both"]
     model.load_state_dict({name.removeprefix("0."): value for name, value in both.items() if name.startswith("0.")})

@@ -21,21 +21,20 @@ from dialogue import END, PAD, prompt_ids  # noqa: E402
 from evlm import Evlm  # noqa: E402
 from export import load_run  # noqa: E402
 from held_out import clips_of, draw, facts, scenes_of, size_of, to_bytes  # noqa: E402
-from pool import SIDE  # noqa: E402
 from questions import ask, ask_clip  # noqa: E402
 from render import render  # noqa: E402
 from scenes import at_time  # noqa: E402
 from scoring import report  # noqa: E402
 
-FRAMES = 8  # the app's own default
+FRAMES = 16  # the app's own default
 
 
-def pixels(picture: Image.Image) -> np.ndarray:
-    """`fit: pad` of the preprocessing: (3, SIDE, SIDE)"""
-    scale = SIDE / max(picture.size)
-    size = tuple(max(int(side * scale), 1) for side in picture.size)
+def pixels(picture: Image.Image, side: int) -> np.ndarray:
+    """`fit: pad` of the preprocessing: (3, side, side)"""
+    scale = side / max(picture.size)
+    size = tuple(max(int(length * scale), 1) for length in picture.size)
     small = np.asarray(picture.resize(size, Image.Resampling.BILINEAR), np.float32) / 127.5 - 1
-    out = np.zeros((3, SIDE, SIDE), np.float32)
+    out = np.zeros((3, side, side), np.float32)
     out[:, : size[1], : size[0]] = small.transpose(2, 0, 1)
     return out
 
@@ -56,16 +55,17 @@ def answers(model: Evlm, tokenizer: Tokenizer, prompts: list[str], shown: list[l
 
 def measure(model: Evlm, tokenizer: Tokenizer, n_pictures: int, n_clips: int, seed: int = 1) -> tuple[dict, dict, dict, dict]:
     truth, shown, questions = {}, {}, {}
+    side = model.config["vision_config"]["image_size"]
     for i, (scene, rng) in enumerate(scenes_of(seed, n_pictures)):
         name = f"picture {i}"
-        shown[name] = [pixels(draw(scene, rng))]
+        shown[name] = [pixels(draw(scene, rng), side)]
         kind, questions[name], answer = ask(rng, scene, held_out=True)
         truth[name] = facts(scene) | {"answer": answer, "kind": kind}
     for i, (clip, rng) in enumerate(clips_of(seed, n_clips)):
         name = f"clip {i}"
         width, height = size_of(clip.scene.aspect, rng, even=True)
         frames = [render(at_time(clip, (k + 0.5) / FRAMES), width, height)[0] for k in range(FRAMES)]
-        shown[name] = [pixels(Image.fromarray(to_bytes(frame))) for frame in frames]
+        shown[name] = [pixels(Image.fromarray(to_bytes(frame)), side) for frame in frames]
         kind, questions[name], answer = ask_clip(rng, clip, held_out=True)
         truth[name] = facts(clip.scene) | {"motion": clip.motion, "answer": answer, "kind": kind}
     names = list(truth)

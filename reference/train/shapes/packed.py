@@ -1,151 +1,142 @@
-"""The text model's pass of a training step, for rows of very different lengths: all that works on single tokens (norms,
-projections, experts) runs over the tokens of all rows at once, without padding; only attention sees rows. The same
-sums as Evlm.forward, which pads each row to the longest, at less than half of the time."""
+"""The model's pass of a training step, over rows that each hold several dialogues about one picture or clip, none of
+which sees another. The same sums as Evlm.forward on each dialogue alone, in fixed shapes, few launches, and parts that
+torch.compile takes one by one: every expert works on every token, and the router's weights leave out all but the best."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from evlm import Evlm, split_heads
+from evlm import CrossAttention, Evlm, Mixture, VisionBlock, split_heads
+from rows import ALL_FRAMES
 
-_ROWS_AT_ONCE = 16
-
-
-@dataclass
-class Row:
-    item: int  # which picture or clip of its group
-    ids: list[int]
-    labels: list[int]
+_ALIGNED = 8  # the attention of a GPU wants lengths that this divides
 
 
 @dataclass
-class Group:
-    """Rows about pictures (frames = 1) or clips; features as the tower's taps, (items * frames, tokens, width)."""
+class Rows:
+    """(n, length) each; see rows.Layout.empty."""
 
-    features: list[Tensor]
-    frames: int
-    rows: list[Row]
-
-
-@dataclass
-class _Chunk:
-    """Rows of like length, padded for attention only."""
-
-    group: int
-    start: int  # its tokens among all
-    stop: int
-    items: Tensor  # (n)
-    length: int
-    place: Tensor  # (tokens), in the padded (n * length)
-    mask: Tensor  # (n, 1, length, visual tokens + zero vectors)
-
-    def padded(self, x: Tensor, heads: int) -> Tensor:
-        """(all tokens, width) -> (n, heads, length, head width)"""
-        n = len(self.items)
-        out = x.new_zeros(n * self.length, x.shape[1]).index_copy(0, self.place, x[self.start : self.stop])
-        return split_heads(out.unflatten(0, (n, self.length)), heads)
-
-    def flat(self, x: Tensor) -> Tensor:
-        """The way back, of this chunk's tokens."""
-        return x.transpose(1, 2).flatten(2).flatten(0, 1).index_select(0, self.place)
+    ids: Tensor
+    labels: Tensor
+    weights: Tensor
+    dialogue: Tensor
+    place: Tensor
+    sees: Tensor
+    slot: Tensor
+    frames: Tensor | None  # (n), how many pictures each row shows; None for one each
 
 
 @dataclass
 class Pass:
-    loss: Tensor  # mean over all labels of the sums weighted by group
-    losses: list[float]  # by group, mean
+    logits: Tensor  # (n, length, vocabulary)
     balance: Tensor
-    halfway: dict[int, tuple[Tensor, Tensor]]  # of groups of clips: states of each frame's last media token, and their items
+    halfway: Tensor  # (n, length, width), the states after half of the layers
 
 
-def _turned(x: Tensor, cos: Tensor, sin: Tensor, heads: int) -> Tensor:
-    """Rotary positions on (tokens, heads * d); cos, sin (tokens, 1, d)."""
-    x = x.unflatten(1, (heads, -1))
+def vision_block(block: VisionBlock, x: Tensor) -> Tensor:
+    return block(x)
+
+
+def mixture_of(mixture: Mixture, x: Tensor, counted: Tensor) -> tuple[Tensor, Tensor]:
+    """Mixture.forward and its balance loss; x (tokens, width), counted (tokens) of 0 and 1."""
+    with torch.autocast(x.device.type, enabled=False):
+        probabilities = F.linear(x.float(), mixture.router.weight).softmax(-1)
+    weights, choices = probabilities.topk(mixture.chosen, -1)
+    if mixture.normalize:
+        weights = weights / weights.sum(-1, keepdim=True)
+    load = torch.zeros_like(probabilities).scatter(1, choices, 1.0)
+    share = torch.zeros_like(probabilities).scatter(1, choices, weights)  # (tokens, experts)
+    experts, inner, width = mixture.fc1.shape
+    hidden = mixture.act(F.linear(x, mixture.fc1.reshape(experts * inner, width))).unflatten(-1, (experts, inner))
+    hidden = (hidden * share[..., None].to(hidden.dtype)).flatten(1)
+    routed = F.linear(hidden, mixture.fc2.transpose(0, 1).reshape(width, experts * inner))
+    total = counted.sum().clamp(min=1)
+    of_load, of_probability = ((each * counted[:, None]).sum(0) / total for each in (load, probabilities))
+    return routed + mixture.shared_expert(x), experts * (of_load / mixture.chosen * of_probability).sum()
+
+
+def _turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotary positions on (n, heads, tokens, d); cos, sin (n, 1, tokens, d)."""
     half = x.shape[-1] // 2
-    return (x * cos + torch.cat([-x[..., half:], x[..., :half]], -1) * sin).flatten(1)
+    return x * cos + torch.cat([-x[..., half:], x[..., :half]], -1) * sin
 
 
-def text_pass(model: Evlm, groups: list[Group], weights: list[float]) -> Pass:
-    """`weights`: of each group's mean loss."""
-    language, crosses = model.language_model.model, model.cross_attention_layers
-    text, config = model.language_model.config, model.config["cross_attention_config"]
-    media_tokens, zeros = config["media_tokens"], config.get("zero_vectors", 0)
-    heads, cross_heads = text.num_attention_heads, config["num_attention_heads"]
-    chunks: list[_Chunk] = []
-    ids: list[int] = []
-    labels: list[int] = []
-    positions: list[Tensor] = []
-    slots: list[Tensor] = []
-    for number, group in enumerate(groups):
-        ordered = sorted(group.rows, key=lambda row: len(row.ids))
-        tokens = group.features[0].shape[1]
-        for at in range(0, len(ordered), _ROWS_AT_ONCE):
-            rows = ordered[at : at + _ROWS_AT_ONCE]
-            length, start = len(rows[-1].ids), len(ids)
-            place, mask = [], torch.zeros(len(rows), length, group.frames, dtype=torch.bool)
-            for i, row in enumerate(rows):
-                mine = torch.tensor(row.ids) == model.config["media_token_id"]
-                order = mine.cumsum(0) - 1
-                seen = mine[:, None] & ((order // media_tokens)[:, None] == torch.arange(group.frames))
-                mask[i, : len(row.ids)] = seen | (~mine & (order >= 0))[:, None]
-                place.append(torch.arange(len(row.ids)) + i * length)
-                positions.append(torch.arange(len(row.ids)))
-                slots.append(torch.where(mine, order % media_tokens, -1))
-                ids += row.ids
-                # What the next token should be.
-                labels += row.labels[1:] + [-100]
-            wide = F.pad(mask.repeat_interleave(tokens, -1), (0, zeros), value=True)[:, None]
-            chunks.append(_Chunk(number, start, len(ids), torch.tensor([row.item for row in rows]), length, torch.cat(place), wide))
-    slot, position, wanted = torch.cat(slots), torch.cat(positions), torch.tensor(labels)
-    is_media = slot >= 0
-    x = language.embed_tokens(torch.tensor(ids).masked_fill(is_media, 0))
-    x = torch.where(is_media[:, None], model.media_embedding(slot.clamp(min=0)), x)  # (tokens, width)
-    cos, sin = (each[0][:, None] for each in language.rotary_emb(x[None], position[None]))
-    balances, halfway = [], {}
-    for layer, (cross, block) in enumerate(zip(crosses, language.layers)):
-        pairs = [[_by_item(each, group.frames, zeros) for each in cross.keys_values(group.features[model.tap_of_layer[layer]])] for group in groups]
-        q = cross.q_proj(cross.attention_norm(x))
-        seen = []
-        for chunk in chunks:
-            k, v = (split_heads(each[chunk.items], cross_heads) for each in pairs[chunk.group])
-            seen.append(chunk.flat(F.scaled_dot_product_attention(chunk.padded(q, cross_heads), k, v, attn_mask=chunk.mask)))
-        x = x + cross.attention_gate.tanh() * cross.o_proj(torch.cat(seen))
-        out, balance = cross.mixture(cross.ffn_norm(x), torch.ones(len(x), dtype=torch.bool))
-        x = x + cross.ffn_gate.tanh() * out
-        balances.append(balance.loss())
-        normed, attention = block.input_layernorm(x), block.self_attn
-        q, k = (_turned(project(normed), cos, sin, heads) for project in (attention.q_proj, attention.k_proj))
-        v = attention.v_proj(normed)
-        seen = [
-            chunk.flat(F.scaled_dot_product_attention(*(chunk.padded(each, heads) for each in (q, k, v)), is_causal=True)) for chunk in chunks
-        ]
-        x = x + attention.o_proj(torch.cat(seen))
-        x = x + block.mlp(block.post_attention_layernorm(x))
-        if layer + 1 == len(crosses) // 2:
-            halfway = _media_states(x, groups, chunks, slot, media_tokens)
-    losses = []
-    x = language.norm(x)
-    for number in range(len(groups)):
-        start = min(chunk.start for chunk in chunks if chunk.group == number)
-        stop = max(chunk.stop for chunk in chunks if chunk.group == number)
-        asked = wanted[start:stop] >= 0
-        losses.append(F.cross_entropy(model.language_model.lm_head(x[start:stop][asked]), wanted[start:stop][asked]))
-    total = sum(loss * weight for loss, weight in zip(losses, weights))
-    return Pass(total, [float(loss.detach()) for loss in losses], torch.stack(balances).mean(), halfway)
+def text_layer(
+    cross: CrossAttention, block: nn.Module, x: Tensor, feature: Tensor, seen: Tensor, own: Tensor, cos: Tensor, sin: Tensor, counted: Tensor,
+    heads: int,
+) -> tuple[Tensor, Tensor]:
+    """A layer of cross-attention and one of the text model. x (n, length, width), feature (n, visual tokens, vision width),
+    seen (n, 1, length, padded visual tokens), own (n, 1, length, length), counted (n, length) -> x and the balance loss."""
+    keys, values = cross.keys_values(feature)
+    k, v = (split_heads(F.pad(each, (0, 0, 0, seen.shape[-1] - each.shape[1])), cross.heads) for each in (keys, values))
+    q = split_heads(cross.q_proj(cross.attention_norm(x)), cross.heads)
+    looked = F.scaled_dot_product_attention(q, k, v, attn_mask=seen).transpose(1, 2).flatten(2)
+    x = x + cross.attention_gate.tanh() * cross.o_proj(looked)
+    out, balance = mixture_of(cross.mixture, cross.ffn_norm(x).flatten(0, 1), counted.flatten())
+    x = x + cross.ffn_gate.tanh() * out.view_as(x)
+    normed, attention = block.input_layernorm(x), block.self_attn
+    q, k, v = (split_heads(project(normed), heads) for project in (attention.q_proj, attention.k_proj, attention.v_proj))
+    q, k = (_turned(each, cos, sin).to(v.dtype) for each in (q, k))
+    read = F.scaled_dot_product_attention(q, k, v, attn_mask=own).transpose(1, 2).flatten(2)
+    x = x + attention.o_proj(read)
+    return x + block.mlp(block.post_attention_layernorm(x)), balance
 
 
-def _by_item(x: Tensor, frames: int, zeros: int) -> Tensor:
-    """(items * frames, tokens, width) -> (items, frames * tokens + zeros, width)"""
-    return F.pad(x.unflatten(0, (-1, frames)).flatten(1, 2), (0, 0, 0, zeros))
+class Passes:
+    """The two towers' passes with a model's weights; `wrap` makes the parts that are worth it fast."""
 
+    def __init__(self, model: Evlm, wrap: Callable[[Callable], Callable] = lambda part: part):
+        self.model = model
+        self.vision_block, self.text_layer = wrap(vision_block), wrap(text_layer)
 
-def _media_states(x: Tensor, groups: list[Group], chunks: list[_Chunk], slot: Tensor, media_tokens: int) -> dict[int, tuple[Tensor, Tensor]]:
-    found: dict[int, list[tuple[Tensor, Tensor]]] = {}
-    for chunk in chunks:
-        frames = groups[chunk.group].frames
-        if frames > 1:
-            last = (slot[chunk.start : chunk.stop] == media_tokens - 1).nonzero()[:, 0]
-            found.setdefault(chunk.group, []).append((x[chunk.start : chunk.stop][last].unflatten(0, (-1, frames)), chunk.items))
-    return {group: (torch.cat([states for states, _ in parts]), torch.cat([items for _, items in parts])) for group, parts in found.items()}
+    def look(self, patches: Tensor) -> list[Tensor]:
+        """(n, patches, values) as paint.to_patches makes them -> the tapped features, each (n, 1 + patches, width)"""
+        tower = self.model.vision_model
+        embedding, places = tower.patch_embedding, tower.position_embedding.weight
+        # Fine differences of grey decide here.
+        with torch.autocast(patches.device.type, enabled=False):
+            x = F.linear(patches, embedding.weight.flatten(1), embedding.bias) + places[1:]
+        x = torch.cat([(tower.class_embedding + places[0]).expand(len(x), 1, -1), x], 1)
+        states = {}
+        for done, layer in enumerate(tower.layers, start=1):
+            x = self.vision_block(layer, x)
+            states[done] = x
+        return [states[done] for done in tower.tapped_layers]
+
+    def read(self, features: list[Tensor], rows: Rows) -> Pass:
+        """features: the taps, each (n, visual tokens of all of a row's pictures, vision width)"""
+        model, language = self.model, self.model.language_model.model
+        zeros = model.config["cross_attention_config"].get("zero_vectors", 0)
+        is_text = rows.slot < 0
+        x = language.embed_tokens(rows.ids.masked_fill(~is_text, 0))
+        x = torch.where(is_text[..., None], x, model.media_embedding(rows.slot.clamp(min=0)))
+        cos, sin = (each[:, None] for each in language.rotary_emb(x, rows.place))
+        length, visual = rows.ids.shape[1], features[0].shape[1]
+        at = torch.arange(length, device=x.device)
+        own = ((rows.dialogue[:, :, None] == rows.dialogue[:, None]) & (at[:, None] >= at))[:, None]
+        seen = self._seen(rows, visual)
+        seen = F.pad(seen, (0, zeros), value=True)
+        seen = F.pad(seen, (0, -(visual + zeros) % _ALIGNED), value=False)[:, None]
+        counted = (rows.dialogue >= 0).float()
+        balances, halfway = [], x
+        layers = list(zip(model.cross_attention_layers, language.layers))
+        for layer, (cross, block) in enumerate(layers):
+            tapped = features[model.tap_of_layer[layer]]
+            x, balance = self.text_layer(cross, block, x, tapped, seen, own, cos, sin, counted, model.language_model.config.num_attention_heads)
+            balances.append(balance)
+            if layer + 1 == len(layers) // 2:
+                halfway = x
+        return Pass(model.language_model.lm_head(language.norm(x)), torch.stack(balances).mean(), halfway)
+
+    def _seen(self, rows: Rows, visual: int) -> Tensor:
+        """(n, length, visual): a media token sees its own frame, a text token after them all that there are."""
+        if rows.frames is None:
+            return (rows.sees >= 0)[..., None].expand(-1, -1, visual)
+        tokens = len(self.model.vision_model.position_embedding.weight)  # of a picture
+        frame = torch.arange(visual // tokens, device=rows.ids.device)
+        is_there = frame < rows.frames[:, None, None]
+        of_frame = is_there & ((rows.sees[..., None] == frame) | (rows.sees[..., None] == ALL_FRAMES))
+        return of_frame.repeat_interleave(tokens, -1)

@@ -25,7 +25,7 @@ WORDINGS = {
         "Where is the {shape}?", "Where can I find the {shape}?", "In which part of the picture is the {shape}?",
         "Where do you see the {shape}?", "What is the position of the {shape}?",
         "Say where the {shape} is.", "Tell me the position of the {shape}.", "Whereabouts is the {shape}?",
-        "Where in the picture is the {shape}?",
+        "Where in the picture is the {shape}?", "Say in which part the {shape} is.", "Tell me the place of the {shape}.",
         "Tell me where the {shape} is.",
     ),
     "at": (
@@ -43,7 +43,7 @@ WORDINGS = {
         "What pattern does the {shape} have?", "What texture does the {shape} have?", "What is the pattern of the {shape}?",
         "What is on the {shape}?", "How is the {shape} patterned?",
         "Tell me the pattern of the {shape}.", "What kind of pattern is on the {shape}?", "Which texture does the {shape} have?",
-        "Which pattern is on the {shape}?", "Say how the {shape} is patterned.",
+        "Which pattern is on the {shape}?", "Which kind of pattern does the {shape} have?", "Name the pattern of the {shape}.", "Say how the {shape} is patterned.",
         "Which pattern does the {shape} have?",
     ),
     "count": (
@@ -56,6 +56,7 @@ WORDINGS = {
         "How many {colour} shapes are there?", "How many {colour} shapes do you see?", "Count the {colour} shapes.",
         "Tell me how many {colour} shapes there are.", "What is the number of {colour} shapes?", "How many shapes are {colour}?",
         "How many of the shapes are {colour}?", "How many {colour} ones can you see?", "How many {colour} shapes does the picture have?",
+        "How many {colour} things are there?", "How many {colour} shapes can be seen?", "How many {colour} objects do you see?",
         "How many {colour} shapes can you see?",
     ),
     "background": (
@@ -95,6 +96,9 @@ WORDINGS = {
 }
 
 PICTURE_KINDS = tuple(kind for kind in WORDINGS if kind not in ("direction", "motion", "mover_colour", "mover_shape"))
+# Those that take longest to learn are asked more often in training.
+_OFTEN = {"count_of": 2.0, "where": 1.8, "texture": 1.8, "exists": 1.8, "size": 1.3, "shape": 1.3, "background": 0.4, "count": 0.8}
+_TRAINING_SHARES = np.cumsum([_OFTEN.get(kind, 1.0) for kind in PICTURE_KINDS])
 CLIP_KINDS = ("direction", "motion", "mover_colour", "mover_shape", "background")
 
 
@@ -105,6 +109,10 @@ def _wording(rng: np.random.Generator, kind: str, held_out: bool, **words: str) 
     if not held_out and rng.random() < 0.15:
         text = text.rstrip("?.").lower()
     return text
+
+
+def training_kind(rng: np.random.Generator) -> str:
+    return PICTURE_KINDS[int(np.searchsorted(_TRAINING_SHARES, rng.random() * _TRAINING_SHARES[-1], side="right"))]
 
 
 def _pick(rng: np.random.Generator, things: list[Thing], of: Callable[[Thing], str]) -> Thing | None:

@@ -45,7 +45,7 @@ def signed_distance(shape: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     raise ValueError(f"no such shape: {shape}")
 
 
-def _second_colour(colour: np.ndarray) -> np.ndarray:
+def second_colour(colour: np.ndarray) -> np.ndarray:
     lightness = colour @ np.array([0.3, 0.59, 0.11])
     return colour * 0.5 if lightness > 0.55 else colour * 0.42 + 0.58
 
@@ -93,7 +93,7 @@ def _lay(picture: np.ndarray, labels: np.ndarray, thing: Thing, label: int, mean
     paint = colour
     second = _texture(thing, x, y, radius)
     if second is not None:
-        paint = colour + (_second_colour(colour) - colour).astype(np.float32) * second[..., None]
+        paint = colour + (second_colour(colour) - colour).astype(np.float32) * second[..., None]
     area = picture[top:bottom, left:right]
     area += (paint - area) * cover[..., None]
     labels[top:bottom, left:right][cover > 0.5] = label

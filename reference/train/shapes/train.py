@@ -1,14 +1,17 @@
 """Trains lutra-shapes. First the tower alone, asked for what each patch shows; then the text model beside it, at first
-without a say in what the tower learns; then all as one. training.json says everything; its shares are of the processor
-time that the run is given, so that a busy or halted machine changes nothing but the hour of its end. It goes on from its
-last checkpoint, or begins with shipped weights.
+without a say in what the tower learns; then all as one. training.json says everything; its shares are of the time that
+the run is given: of the wall with a GPU, and without one of the processor, so that a busy machine changes nothing but
+the hour of its end. Scenes and texts come from worker processes, the pictures are painted where the model trains. It
+goes on from its last checkpoint, or begins with shipped weights.
 
     python3 -m venv .venv && .venv/bin/pip install torch==2.13.0 transformers==5.23.0 safetensors tokenizers numpy pillow
-    .venv/bin/python reference/train/shapes/pool.py --out POOL                      # 36,000 pictures, 4,500 clips
-    .venv/bin/python reference/train/shapes/train.py --out RUN --pool POOL --minutes 90 [--from models/lutra-shapes]
+    .venv/bin/python reference/train/shapes/train.py --out RUN --device cuda --minutes 16.5 --workers 7 \
+        --tokenizer models/lutra-shapes/tokenizer.json
     .venv/bin/python reference/train/shapes/measure.py --run RUN                    # a look at it, in PyTorch
     .venv/bin/python reference/train/shapes/export.py --run RUN
     .venv/bin/python reference/train/evaluate_shapes.py                             # the figures of what is shipped
+
+On processor cores alone: --device cpu --pictures 48 --clips 3, and hours.
 """
 
 import argparse
@@ -16,10 +19,11 @@ import json
 import shutil
 import signal
 import sys
+import tarfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -27,188 +31,266 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "vision"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from data import Data, Part, whitening  # noqa: E402
-from dialogue import encode, load_tokenizer, random_turns  # noqa: E402
+from dialogue import load_tokenizer  # noqa: E402
 from evlm import Evlm  # noqa: E402
-from heads import Heads, near_targets, patch_targets, picture_targets  # noqa: E402
+from feed import Feed  # noqa: E402
+from heads import Heads, mean_of, near_targets, patch_targets  # noqa: E402
 from muon import Muon  # noqa: E402
-from packed import Group, Row, text_pass  # noqa: E402
+from packed import Passes, Rows  # noqa: E402
+from paint import owners, paint, to_patches, whitening  # noqa: E402
+from rows import FRAMES, IGNORED, MOST_THINGS, Layout, Writer  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
-NOTED_STEPS = 10
-SAVED_SECONDS = 180
+NOTED_SECONDS, CHECKED_SECONDS, SAVED_SECONDS = 12, 45, 180
+HELD_OUT_SEED = 11
 
-
-def look(model: Evlm, part: Part) -> list[Tensor]:
-    """The tapped features of the patches that are there, each (pictures, 1 + kept, width)."""
-    tower = model.vision_model
-    embedding = tower.patch_embedding
-    x = F.linear(part.patches, embedding.weight.flatten(1), embedding.bias) + tower.position_embedding.weight[1 + part.kept]
-    first = (tower.class_embedding + tower.position_embedding.weight[0]).expand(len(x), 1, -1)
-    x = torch.cat([first, x], 1)
-    states = {}
-    for done, layer in enumerate(tower.layers, start=1):
-        x = layer(x)
-        states[done] = x
-    return [states[done] for done in tower.tapped_layers]
+Batch = dict[str, Tensor]
 
 
 def is_hidden(name: str) -> bool:
     return "layers." in name and name.endswith(("proj.weight", "fc1.weight", "fc2.weight"))
 
 
-def new_model(data: Data) -> Evlm:
-    model = Evlm(json.loads((HERE / "config.json").read_text()))
+def new_model(config: dict) -> Evlm:
+    model = Evlm(config)
     for cross in model.cross_attention_layers:
         # Open from the start: there is no trained text model to keep as it is.
         torch.nn.init.constant_(cross.attention_gate, 0.6)
         torch.nn.init.constant_(cross.ffn_gate, 0.4)
-    tower = model.vision_model
-    weight, bias = whitening(next(iter(data.shards.values())), len(tower.class_embedding))
-    with torch.no_grad():
-        tower.patch_embedding.weight.copy_(weight.view_as(tower.patch_embedding.weight) * 0.3)
-        tower.patch_embedding.bias.copy_(bias * 0.3)
-        tower.position_embedding.weight.normal_(std=0.15)
+    torch.nn.init.normal_(model.vision_model.position_embedding.weight, std=0.15)
     return model
 
 
+def compiled(part: Callable) -> Callable:
+    return torch.compile(part, dynamic=False)
+
+
 class Training:
-    def __init__(self, out: Path, pool: Path, start: Path | None):
-        self.settings = json.loads((HERE / "training.json").read_text())
-        torch.manual_seed(self.settings["seed"])
-        self.rng = np.random.default_rng(self.settings["seed"])
-        self.data = Data(pool, self.rng)
-        self.model = Evlm.load(start) if start else new_model(self.data)
-        # One step of AdamW on it would be a large one, as neighbouring pixels are alike.
-        self.model.vision_model.patch_embedding.requires_grad_(False)
-        config = self.model.config
-        self.media_tokens = config["cross_attention_config"]["media_tokens"]
-        if start and not (out / "tokenizer.json").exists():
-            shutil.copy(start / "tokenizer.json", out)
+    def __init__(self, args: argparse.Namespace):
+        self.settings = settings = json.loads((HERE / "training.json").read_text())
+        settings |= {name: value for name in ("pictures", "clips") if (value := getattr(args, name)) is not None}
+        out, start = args.out, args.start
+        config = json.loads(((start or HERE) / "config.json").read_text())
+        vision = config["vision_config"]
+        self.layout = Layout(
+            settings["pictures"], settings["clips"], vision["image_size"], vision["patch_size"], config["cross_attention_config"]["media_tokens"]
+        )
+        if args.tokenizer and not (out / "tokenizer.json").exists():
+            shutil.copy(args.tokenizer, out / "tokenizer.json")
         self.tokenizer = load_tokenizer(out / "tokenizer.json", config["text_config"]["vocab_size"])
-        self.heads = Heads(config["vision_config"]["hidden_size"], config["text_config"]["hidden_size"])
+        self.checkpoint, self.out = out / "checkpoint.pt", out
+        state = torch.load(self.checkpoint, weights_only=True, map_location="cpu") if self.checkpoint.exists() else None
+        self.step, self.seconds, self.curve = (state["step"], state["seconds"], state["curve"]) if state else (0, 0.0, [])
+        self.minutes = args.minutes
+        is_joint = self.progress() >= settings["tower_until"]
+        self.feed = Feed(
+            args.workers, settings["seed"] + self.step, out / "tokenizer.json", self.layout, config["media_token_id"], self.easy_share(), is_joint
+        )
+        # From here on there may be a GPU.
+        self.device = torch.device(args.device)
+        self.feed.start(self.device)
+        self.has_gpu = self.device.type == "cuda"
+        torch.manual_seed(settings["seed"] + self.step)
+        torch.set_float32_matmul_precision("high")
+        self.model = (Evlm.load(start) if start else new_model(config)).to(self.device)
+        self.heads = Heads(vision["hidden_size"], config["text_config"]["hidden_size"]).to(self.device)
         self.both = torch.nn.ModuleList([self.model, self.heads])
-        self.muon = Muon(self.both, is_hidden, self.settings["muon_rate"], self.settings["adam_rate"], self.settings["weight_decay"])
-        self.checkpoint, self.curve_file = out / "checkpoint.pt", out / "curve.json"
-        self.step, self.seconds, self.curve, self.notes = 0, 0.0, [], {}
-        if self.checkpoint.exists():
-            state = torch.load(self.checkpoint, weights_only=True)
+        self.is_compiled = args.compile
+        wrap = compiled if args.compile else lambda part: part
+        self.passes, self.paint, self.tower_loss, self.word_loss = Passes(self.model, wrap), wrap(paint), wrap(self._tower_loss), wrap(_word_loss)
+        embedding = self.model.vision_model.patch_embedding
+        if state:
             self.both.load_state_dict(state["both"])
+        elif not start:
+            self._whiten(embedding)
+        # One step of AdamW on it would be a large one, as neighbouring pixels are alike.
+        embedding.requires_grad_(False)
+        self.muon = Muon(self.both, is_hidden, settings["muon_rate"], settings["adam_rate"], settings["weight_decay"])
+        if state:
             self.muon.load_state_dict(state["muon"])
-            self.step, self.seconds, self.curve = state["step"], state["seconds"], state["curve"]
-            self.rng = self.data.rng = np.random.default_rng([self.settings["seed"], self.step])
+        held_out, self.held_out_counts = Writer(self.tokenizer, self.layout, config["media_token_id"]).held_out_batch(HELD_OUT_SEED)
+        self.held_out = {name: torch.from_numpy(array).to(self.device) for name, array in held_out.items()}
+
+    def progress(self) -> float:
+        return self.seconds / (self.minutes * 60)
+
+    def easy_share(self) -> float:
+        """Easy scenes for a start."""
+        return self.settings["easy_share"] if self.progress() < self.settings["easy_until"] else 0.0
+
+    def _whiten(self, embedding: torch.nn.Conv2d) -> None:
+        patches, owned, _ = self.images(self.feed.next())
+        weight, bias = whitening(patches[owned > 0][:20_000].cpu(), embedding.out_channels)
+        with torch.no_grad():
+            embedding.weight.copy_(weight.view_as(embedding.weight) * 0.3)
+            embedding.bias.copy_(bias * 0.3)
+
+    @torch.no_grad()
+    def images(self, batch: Batch) -> tuple[Tensor, Tensor, Batch]:
+        """Patches, what each shows, and the batch."""
+        side, patch = self.layout.side, self.layout.patch
+        noise = torch.randn(len(batch["ground"]), 3, side, side, device=self.device)
+        values, labels = self.paint(batch["ground"], batch["things"], noise)
+        return to_patches(values, patch), owners(labels, patch, MOST_THINGS), batch
+
+    def _tower_loss(self, feature: Tensor, owned: Tensor, classes: Tensor, near: Tensor, count: Tensor, background: Tensor):
+        loss, right = self.heads.tower_loss(feature, patch_targets(classes, owned), {"count": count, "ground": background})
+        near_loss = self.heads.near_loss(feature, *near_targets(near, owned))
+        return loss + near_loss * self.settings["near_weight"], right | {"tower": loss.detach(), "near": near_loss.detach()}
+
+    def rows(self, batch: Batch, kind: str) -> Rows:
+        names = ("ids", "labels", "weights", "dialogue", "place", "sees", "slot")
+        return Rows(*(batch[f"{kind}_{name}"] for name in names), frames=batch["frames"] if kind == "clip" else None)
+
+    def losses(self, batch: Batch, is_joint: bool, is_apart: bool) -> tuple[Tensor, dict[str, Tensor], list[Tensor]]:
+        """The loss, what makes it up, and whether each word of pictures' and of clips' rows is the right one."""
+        settings, pictures = self.settings, self.layout.pictures
+        patches, owned, _ = self.images(batch)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.has_gpu):
+            features = self.passes.look(patches)
+            loss, notes = self.tower_loss(features[-1], owned, batch["classes"], batch["near"], batch["count"], batch["background"])
+            if not is_joint:
+                return loss, notes, []
+            # With a gradient that is thrown away, so that the text model's layers are not compiled a second time.
+            shown = [each.detach().requires_grad_() for each in features] if is_apart else features
+            told = self.passes.read([each[:pictures] for each in shown], self.rows(batch, "picture"))
+            of_clips = [each[pictures:].unflatten(0, (-1, FRAMES)).flatten(1, 2) for each in shown]
+            clip = self.passes.read(of_clips, self.rows(batch, "clip"))
+            text, right = self.word_loss(told.logits, batch["picture_labels"], batch["picture_weights"])
+            clip_text, clip_right = self.word_loss(clip.logits, batch["clip_labels"], batch["clip_weights"])
+            media = clip.halfway.gather(1, batch["state_at"][..., None].expand(-1, -1, clip.halfway.shape[-1]))
+            is_frame = torch.arange(FRAMES, device=self.device) < batch["frames"][:, None]
+            state = self.heads.state_loss(media, batch["state"], is_frame)
+        balance = (told.balance + clip.balance) / 2
+        notes |= {"text": text.detach(), "clip_text": clip_text.detach(), "state": state.detach(), "balance": balance.detach()}
+        loss = loss * settings["tower_weight"] + text + clip_text * settings["clip_weight"]
+        return loss + balance * settings["balance_weight"] + state * settings["state_weight"], notes, [right, clip_right]
+
+    def train_step(self) -> dict[str, Tensor]:
+        settings, progress = self.settings, self.progress()
+        is_joint = progress >= settings["tower_until"]
+        self.feed.easy_share.value, self.feed.with_text.value = self.easy_share(), is_joint
+        loss, notes, _ = self.losses(self.feed.next(), is_joint, progress < settings["tower_apart_until"])
+        self.muon.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.both.parameters(), settings["gradient_norm"])
+        # A short rise, level, and then on a straight line to 0.
+        falling = max(0.0, (1 - progress) / (1 - settings["level_until"]))
+        self.muon.step(min(1.0, (self.step + 1) / settings["rise_steps"], falling))
+        self.step += 1
+        return notes | {"loss": loss.detach()}
+
+    def check(self) -> dict[str, float]:
+        """How many of the held-out descriptions and answers are right in every word when each is told the right ones
+        before it. With gradients, so that nothing is compiled anew."""
+        _, _, right = self.losses(self.held_out, True, False)
+        figures: dict[str, list[bool]] = {}
+        for kind, words in zip(("picture", "clip"), right):
+            dialogue = self.held_out[f"{kind}_dialogue"].cpu()
+            for i, row in enumerate(words.cpu()):
+                count = self.held_out_counts[i] if kind == "picture" else 0
+                name = "clips" if kind == "clip" else "one" if count == 1 else "several"
+                figures.setdefault(name, []).append(bool(row[dialogue[i] == 0].all()))
+                figures.setdefault("questions", []).append(bool(row[dialogue[i] == 1].all()))
+                if count > 1:
+                    figures.setdefault(f"with {count}", []).append(figures[name][-1])
+        return {f"held out: {name}": round(sum(values) / len(values), 4) for name, values in sorted(figures.items())}
 
     def save(self) -> None:
+        """The checkpoint, and what is shipped in one file."""
+        if not all(each.isfinite().all() for each in self.both.parameters()):
+            raise SystemExit(f"a weight is no number after step {self.step}: start again, from the last checkpoint")
         part = self.checkpoint.with_suffix(".part")
         state = {"both": self.both.state_dict(), "muon": self.muon.state_dict()}
         torch.save(state | {"step": self.step, "seconds": self.seconds, "curve": self.curve}, part)
         part.replace(self.checkpoint)
-        self.curve_file.write_text(json.dumps(self.curve))
+        self.model.save(self.out, torch.float16)
+        (self.out / "curve.json").write_text(json.dumps(self.curve))
+        whole = self.out / "shapes.part"
+        with tarfile.open(whole, "w") as archive:
+            for name in ("model.safetensors", "config.json", "tokenizer.json", "curve.json"):
+                archive.add(self.out / name, name)
+        whole.replace(self.out / "shapes.tar")
+        print(f"saved at step {self.step}", flush=True)
 
-    def note(self, **values: float | Tensor) -> None:
-        for name, value in values.items():
-            self.notes.setdefault(name, []).append(float(value.detach() if isinstance(value, Tensor) else value))
-
-    def rate_scale(self, progress: float) -> float:
-        """A short rise, level, and then on a straight line to 0."""
-        return min(1.0, progress / 0.01, max(0.0, (1 - progress) / (1 - self.settings["level_until"])))
-
-    def batch(self, progress: float) -> list[Part]:
-        """Pictures in one or two parts, and clips as the last."""
-        settings, rng = self.settings, self.rng
-        is_joint = progress >= settings["tower_until"]
-        size = settings["joint_batch" if is_joint else "tower_batch"]
-        frames = int(rng.choice(list(map(int, size["frames"])), p=list(size["frames"].values())))
-        is_whole = progress >= settings["whole_from"] or rng.random() < settings["whole_share"]
-        self.data.skipped = settings["easy_skips"] if is_joint and progress < settings["easy_until"] else 0.0
-        return [*self.data.pictures(size["pictures"], is_whole), self.data.clips(size["clips"], frames, is_whole)]
-
-    def tower_loss(self, part: Part, feature: Tensor) -> Tensor:
-        if part.states is not None:
-            scenes = [clip.scene for clip in part.items for _ in range(part.frames)]
-            return self.heads.tower_loss(feature, patch_targets(scenes, part.owners, with_size=False), {})[0]
-        loss, right = self.heads.tower_loss(feature, patch_targets(part.items, part.owners), picture_targets(part.items))
-        near = self.heads.near_loss(feature, *near_targets(part.items, part.owners, part.kept))
-        self.note(tower=loss, near=near, **right)
-        return loss + near * self.settings["near_weight"]
-
-    def group(self, part: Part, features: list[Tensor]) -> Group:
-        """Rows of text cost more than pictures, so not every picture has one; clips are few, and have more."""
-        is_clips = part.states is not None
-        asked = [i for i in range(len(part.items)) if is_clips or self.rng.random() < self.settings["asked_pictures"]] or [0]
-        chosen = [(at, part.items[i]) for at, i in enumerate(asked) for _ in range(self.settings["rows_per_clip"] if is_clips else 1)]
-        rows = [Row(at, *encode(self.tokenizer, part.frames, self.media_tokens, random_turns(self.rng, item))) for at, item in chosen]
-        return Group([each.unflatten(0, (-1, part.frames))[asked].flatten(0, 1) for each in features], part.frames, rows)
-
-    def text_loss(self, parts: list[Part], groups: list[Group]) -> Tensor:
-        # Pictures twice as much as clips.
-        text = text_pass(self.model, groups, [0.8 / (len(groups) - 1)] * (len(groups) - 1) + [0.4])
-        self.note(text=text.losses[0], text_of_many=text.losses[-2], clip_text=text.losses[-1])
-        media, which = text.halfway[len(groups) - 1]
-        state = self.heads.state_loss(media, parts[-1].states[which])
-        self.note(state=state)
-        return text.loss + text.balance * self.settings["balance_weight"] + state * self.settings["state_weight"]
-
-    def train_step(self, progress: float) -> None:
-        settings = self.settings
-        is_joint = progress >= settings["tower_until"]
-        parts = self.batch(progress)
-        total = sum(len(part.items) for part in parts)
-        features = [look(self.model, part) for part in parts]
-        loss = sum(self.tower_loss(part, each[-1]) * (len(part.items) / total) for part, each in zip(parts, features))
-        if is_joint:
-            # What a text model wants that knows nothing yet would undo what the tower knows.
-            is_apart = progress < settings["tower_apart_until"]
-            shown = [[each.detach() for each in taps] if is_apart else taps for taps in features]
-            groups = [self.group(part, taps) for part, taps in zip(parts, shown)]
-            loss = loss * settings["tower_weight"] + self.text_loss(parts, groups)
-        self.muon.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.both.parameters(), settings["gradient_norm"])
-        self.muon.step(self.rate_scale(progress))
-        self.step += 1
-
-    def run(self, minutes: float) -> None:
-        """Until the minutes of one thread are over, those of earlier runs included, or SIGTERM comes."""
+    def run(self) -> None:
+        """Until the minutes are over, those of earlier runs included, or SIGTERM comes."""
         stops: list[int] = []
         signal.signal(signal.SIGTERM, lambda number, _: stops.append(number))
-        began, saved = time.process_time() - self.seconds, time.time()
-        since, cpu = time.time(), time.process_time()
-        while not stops and self.seconds < minutes * 60:
-            self.train_step(self.seconds / (minutes * 60))
-            self.seconds = time.process_time() - began
-            if self.step % NOTED_STEPS == 0:
-                # Of the wall and of the processor: on a busy machine they are far apart.
-                entry = {
-                    "step": self.step, "minutes": round(self.seconds / 60, 2), "step_seconds": round((time.time() - since) / NOTED_STEPS, 3),
-                    "step_cpu_seconds": round((time.process_time() - cpu) / NOTED_STEPS, 3),
-                }
-                entry |= {name: round(float(np.nanmean(values)), 4) for name, values in self.notes.items()}
+        clock = time.monotonic if self.has_gpu else time.process_time
+        began = clock() - self.seconds
+        noted = checked = saved = time.monotonic()
+        since, said = self.step, self.step
+        while not stops and self.progress() < 1:
+            try:
+                notes = self.train_step()
+            except RuntimeError as error:
+                if not self.is_compiled:
+                    raise
+                self.is_compiled = False
+                print(f"goes on without torch.compile: {error}", flush=True)
+                torch.compiler.set_stance("force_eager")
+                continue
+            self.seconds = clock() - began
+            if self.step % 10 == 0 or self.step - said in (1, 2):
+                # Waits for the device, which else would fall far behind.
+                loss = float(notes["loss"])
+                if loss != loss:
+                    raise SystemExit(f"the loss of step {self.step} is no number: start again, from the last checkpoint")
+            if self.step - said in (1, 2, 10, 100):
+                print(f"step {self.step} at {self.seconds:.1f} s, loss {loss:.4f}", flush=True)
+            now = time.monotonic()
+            if now - noted >= NOTED_SECONDS:
+                rate = (self.step - since) * self.layout.images / (now - noted)
+                entry = {"step": self.step, "seconds": round(self.seconds, 1), "images_per_second": round(rate, 1)}
+                entry |= {"waited": round(self.feed.waited / (now - noted), 3)} | {name: round(float(value), 4) for name, value in notes.items()}
+                if self.progress() >= self.settings["tower_until"] and now - checked >= CHECKED_SECONDS:
+                    entry |= self.check()
+                    checked = time.monotonic()
                 self.curve.append(entry)
                 print(json.dumps(entry), flush=True)
-                self.notes.clear()
-                self.data.refresh()
-                since, cpu = time.time(), time.process_time()
-            if time.time() - saved > SAVED_SECONDS:
+                noted, since, self.feed.waited = time.monotonic(), self.step, 0.0
+            if time.monotonic() - saved > SAVED_SECONDS:
                 self.save()
-                saved = time.time()
+                saved = time.monotonic()
         self.save()
+        self.curve.append({"step": self.step, "seconds": round(self.seconds, 1)} | self.check())
+        print(json.dumps(self.curve[-1]), flush=True)
+        self.save()
+        self.feed.stop()
+
+
+def _word_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """The weighted mean over the labels, and where the likeliest word is the label or there is none."""
+    asked = labels != IGNORED
+    loss = F.cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED, reduction="none")
+    return mean_of(loss, (weights * asked).flatten()), (logits.argmax(-1) == labels) | ~asked
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--pool", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, required=True, help="of processor time")
-    parser.add_argument("--from", dest="start", type=Path)
+    parser.add_argument("--minutes", type=float, required=True)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--pictures", type=int, help="in a batch")
+    parser.add_argument("--clips", type=int, help="in a batch")
+    parser.add_argument("--tokenizer", type=Path, help="instead of one made anew")
+    parser.add_argument("--from", dest="start", type=Path, help="a folder of weights; its tokenizer too goes by --tokenizer")
+    parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=None, help="with torch.compile; the default with a GPU")
     args = parser.parse_args()
+    args.compile = args.device != "cpu" if args.compile is None else args.compile
     args.out.mkdir(parents=True, exist_ok=True)
-    # A second thread is mostly waited for.
     torch.set_num_threads(1)
-    training = Training(args.out, args.pool, args.start)
+    torch.backends.cuda.enable_cudnn_sdp(False)
+    if args.compile:
+        # What cannot be compiled runs as it is.
+        torch._dynamo.config.suppress_errors = True
+        torch._dynamo.config.recompile_limit = 64
+    training = Training(args)
     parameters = sum(each.numel() for each in training.model.parameters())
-    print(f"{parameters / 1e6:.2f} M parameters, step {training.step}, {len(training.data.shards)} shards", flush=True)
-    training.run(args.minutes)
+    print(f"{parameters / 1e6:.2f} M parameters, step {training.step}, {training.layout.images} images at a time on {args.device}", flush=True)
+    training.run()
 
 
 if __name__ == "__main__":
