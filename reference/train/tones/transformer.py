@@ -137,7 +137,9 @@ class Transformer(nn.Module):
         h = self.transformer.project_in((x + self.preprocess_conv(x)).transpose(1, 2))
         h = torch.cat([first[:, None], h], 1)
         table = rotary(h.shape[1], h.device)
-        seen = None if valid is None else F.pad(valid, (1, 0), value=True)[:, None, None].expand(-1, -1, h.shape[1], -1)
+        seen = None
+        if valid is not None:  # the first is the time and the length
+            seen = torch.cat([torch.ones_like(valid[:, :1]), valid], 1)[:, None, None].expand(-1, -1, h.shape[1], -1)
         with torch.autocast(h.device.type, torch.bfloat16, enabled=h.is_cuda):
             for block in self.transformer.layers:
                 h = block(h, context, table, seen)
