@@ -1,4 +1,4 @@
-"""Oobleck's autoencoder from diffusers' parts, with widths of its own for the encoder and the decoder."""
+"""Oobleck's autoencoder (Stable Audio's) in PyTorch, named as in diffusers; the widths of encoder and decoder are free."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 import warnings
 
 import torch
-from diffusers.models.autoencoders.autoencoder_oobleck import OobleckDecoder, OobleckDiagonalGaussianDistribution, OobleckEncoder, Snake1d
 from torch import Tensor, nn
 from torch.nn.utils import weight_norm
 
@@ -38,7 +37,7 @@ class _Snake(torch.autograd.Function):
 
 
 class Snake(nn.Module):
-    """diffusers' Snake1d: alpha and beta are logarithms."""
+    """alpha and beta are logarithms."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -48,34 +47,73 @@ class Snake(nn.Module):
         return _Snake.apply(x, self.alpha.exp(), self.beta.exp())
 
 
-def _with_own_snake(module: nn.Module) -> nn.Module:
-    for name, child in module.named_children():
-        if isinstance(child, Snake1d):
-            setattr(module, name, Snake(child.alpha.shape[1]))
+def same(inputs: int, outputs: int, kernel: int, dilation: int = 1, has_bias: bool = True) -> nn.Module:
+    """A convolution that keeps the length."""
+    return weight_norm(nn.Conv1d(inputs, outputs, kernel, dilation=dilation, padding=dilation * (kernel // 2), bias=has_bias))
+
+
+class ResidualUnit(nn.Module):
+    def __init__(self, channels: int, dilation: int):
+        super().__init__()
+        self.snake1, self.conv1 = Snake(channels), same(channels, channels, 7, dilation)
+        self.snake2, self.conv2 = Snake(channels), same(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv2(self.snake2(self.conv1(self.snake1(x))))
+
+
+class Level(nn.Module):
+    """One change of rate: three residual units at the higher rate, and a strided or a transposed convolution."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, is_up: bool):
+        super().__init__()
+        width, how = outputs if is_up else inputs, {"kernel_size": 2 * stride, "stride": stride, "padding": math.ceil(stride / 2)}
+        self.is_up, self.snake1 = is_up, Snake(inputs)
+        if is_up:
+            self.conv_t1 = weight_norm(nn.ConvTranspose1d(inputs, outputs, **how))
         else:
-            _with_own_snake(child)
-    return module
+            self.conv1 = weight_norm(nn.Conv1d(inputs, outputs, **how))
+        self.res_unit1, self.res_unit2, self.res_unit3 = (ResidualUnit(width, dilation) for dilation in (1, 3, 9))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.is_up:
+            x = self.conv_t1(self.snake1(x))
+        x = self.res_unit3(self.res_unit2(self.res_unit1(x)))
+        return x if self.is_up else self.conv1(self.snake1(x))
+
+
+class Half(nn.Module):
+    """Encoder or decoder. `widths`: channels at each rate in the order in which they are passed."""
+
+    def __init__(self, inputs: int, widths: list[int], strides: list[int], outputs: int, is_up: bool):
+        super().__init__()
+        self.conv1 = same(inputs, widths[0], 7)
+        self.block = nn.ModuleList(Level(a, b, stride, is_up) for a, b, stride in zip(widths, widths[1:], strides))
+        self.snake1 = Snake(widths[-1])
+        self.conv2 = same(widths[-1], outputs, 7 if is_up else 3, has_bias=not is_up)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv1(x)
+        for level in self.block:
+            x = level(x)
+        return self.conv2(self.snake1(x))
 
 
 class Coder(nn.Module):
-    """(n, 2, samples) in -1 to 1 to (n, latents, samples / hop) and back.
-
-    diffusers' AutoencoderOobleck ties the encoder's width at the full rate to the number of latents; here they are free, as in
-    stable-audio-tools.
-    """
+    """(n, 2, samples) in -1 to 1 to (n, LATENTS, samples / HOP) and back."""
 
     def __init__(self) -> None:
         super().__init__()
-        strides, wide, narrow = SHAPE["strides"], SHAPE["encoder"], SHAPE["decoder"]
+        strides = SHAPE["strides"]
+        wide, narrow = ([side["channels"] * m for m in [1, *side["multiples"]]] for side in (SHAPE["encoder"], SHAPE["decoder"]))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the old-style weight norm is the file's
-            encoder = OobleckEncoder(wide["channels"], 2, strides, wide["multiples"])
-            encoder.conv2 = weight_norm(nn.Conv1d(wide["channels"] * wide["multiples"][-1], 2 * LATENTS, 3, padding=1))
-            decoder = OobleckDecoder(narrow["channels"], LATENTS, 2, strides[::-1], narrow["multiples"])
-        self.encoder, self.decoder = _with_own_snake(encoder), _with_own_snake(decoder)
+            self.encoder = Half(2, wide, strides, 2 * LATENTS, is_up=False)
+            self.decoder = Half(LATENTS, narrow[::-1], strides[::-1], 2, is_up=True)
 
-    def encode(self, audio: Tensor) -> OobleckDiagonalGaussianDistribution:
-        return OobleckDiagonalGaussianDistribution(self.encoder(audio))
+    def encode(self, audio: Tensor) -> Tensor:
+        """Means."""
+        return self.encoder(audio)[:, :LATENTS]
 
     def decode(self, latents: Tensor) -> Tensor:
         return self.decoder(latents)

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import re
+import tarfile
 from pathlib import Path
 
 import torch
@@ -15,7 +17,10 @@ from safetensors.torch import save_file
 
 from .coder import HOP, LATENTS, SHAPE, Coder
 from .common import CONFIG
+from .text import configuration as text_configuration
+from .tokenizer import write_tokenizer
 
+PIECE = 14 << 20
 _RESIDUAL = {"snake1": "0", "conv1": "1", "snake2": "2", "conv2": "3"}
 
 
@@ -69,8 +74,6 @@ def configuration() -> dict:
 @torch.no_grad()
 def write(model, coder: Coder, tokenizer, folder: Path) -> None:
     """The whole model, f16."""
-    from .tokenizer import write_tokenizer
-
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {f"model.model.{name}": value for name, value in model.transformer.state_dict().items()}
     tensors |= {f"conditioner.conditioners.seconds_total.embedder.{name}": value for name, value in model.seconds.state_dict().items()}
@@ -79,15 +82,26 @@ def write(model, coder: Coder, tokenizer, folder: Path) -> None:
         tensors["pretransform.model." + coder_name(name, len(SHAPE["strides"]))] = value.flatten() if is_snake else value
     save_file({name: value.half().contiguous() for name, value in tensors.items()}, folder / "model.safetensors", {"format": "pt"})
     (folder / "model_config.json").write_text(json.dumps(configuration(), indent=2) + "\n")
-    text = type(model.text_encoder)(model.text_encoder.config)
-    text.load_state_dict(model.text_encoder.state_dict())
-    text.half().save_pretrained(folder / "t5")
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
+    (folder / "t5").mkdir(exist_ok=True)
+    text = {name: value.half().contiguous() for name, value in model.text_encoder.state_dict().items()}
+    save_file(text, folder / "t5" / "model.safetensors", {"format": "pt"})
+    (folder / "t5" / "config.json").write_text(json.dumps(text_configuration(len(text["shared.weight"])), indent=2) + "\n")
     write_tokenizer(tokenizer, folder / "t5")
     for path in folder.rglob("*"):
         if path.is_file():
             path.chmod(0o644)
+
+
+def pack(parts: list[Path], target: Path) -> None:
+    """Files and folders as TARGET.0, .1 and so on, pieces of one archive; each is whole or not there."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for part in parts:
+            archive.add(part, part.name)
+    for at, first in enumerate(range(0, buffer.tell(), PIECE)):
+        path = target.with_name(f"{target.name}.{at}")
+        path.with_suffix(".part").write_bytes(buffer.getbuffer()[first : first + PIECE])
+        path.with_suffix(".part").replace(path)
 
 
 def main() -> None:
@@ -100,11 +114,10 @@ def main() -> None:
     parser.add_argument("--to", type=Path, help="otherwise DIR/lutra-tones")
     options = parser.parse_args()
     tokenizer, coder = make_tokenizer(), Coder()
-    coder.load_state_dict(torch.load(options.work / "coder.pt", weights_only=True))
-    scale_latents(coder, torch.load(options.work / "pool.pt", weights_only=True)["scale"])
-    saved = torch.load(options.work / "transformer.pt", weights_only=True)
+    coder.load_state_dict(torch.load(options.work / "coder.pt", map_location="cpu", weights_only=True))
+    saved = torch.load(options.work / "transformer.pt", map_location="cpu", weights_only=True)
+    scale_latents(coder, saved["scale"])
     model = Tones(tokenizer.get_vocab_size())
-    model.load_state_dict(saved["model"])
     average = Average([model], 0.5)
     average.values = saved["average"]
     average.swap()

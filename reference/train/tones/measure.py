@@ -10,6 +10,8 @@ import random
 
 import numpy as np
 
+from .sounds import SINGLE
+
 RATE = 44100
 CLASSES = ["pitched", "drum", "noise", "sweep"]
 
@@ -78,7 +80,7 @@ def bell_pitch(audio: np.ndarray) -> float:
 
 def _first_peak(spectrum: np.ndarray) -> int:
     at = int(np.nonzero(spectrum > 0.5 * spectrum.max())[0][0])
-    while spectrum[at + 1] > spectrum[at]:
+    while at + 1 < len(spectrum) and spectrum[at + 1] > spectrum[at]:
         at += 1
     return at
 
@@ -169,9 +171,12 @@ class Classifier:
 
 
 def judge(sound, audio: np.ndarray, classifier: Classifier) -> dict[str, bool]:
-    """Which of a sound's attributes the samples show; only those that its kind has."""
+    """Which of a sound's attributes the samples show; only those that its kind has. Silence shows none."""
+    has_pitch = sound.kind in SINGLE
+    if not np.isfinite(audio).all() or np.abs(audio).max() < 1e-4:
+        return dict.fromkeys(["class", "side", *["pitch"] * has_pitch, *["tempo"] * bool(sound.bpm)], False)
     result = {"class": classifier(audio) == sound.sound_class, "side": side(audio) == sound.pan}
-    if sound.kind in ("pluck", "pad", "bass", "flute", "organ", "bell"):
+    if has_pitch:
         hertz = bell_pitch(audio) if sound.kind == "bell" else pitch(audio)[0]
         result["pitch"] = abs(1200 * np.log2(hertz / sound.hertz)) <= 50
     if sound.bpm:

@@ -7,6 +7,7 @@ the time since the last onset, not by pasting pieces together.
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass
 
@@ -30,9 +31,12 @@ PATTERNS = {  # sixteenths of a bar in which each drum sounds
     "rock": {"kick": [0, 8], "snare": [4, 12], "hat": [0, 2, 4, 6, 8, 10, 12, 14]},
     "simple": {"kick": [0, 4, 8, 12], "snare": [], "hat": [0, 4, 8, 12]},
 }
-BPMS = [80, 100, 120, 140, 160]
-NATURAL = [0, 2, 4, 5, 7, 9, 11]  # C D E F G A B
-OCTAVES = {"bass": 2, "pad": 3, "chord": 3, "bell": 5}  # of what is not played in the fourth
+BPMS = list(range(80, 170, 10))
+OCTAVES = {  # the first is meant where a prompt names none
+    "pluck": [4, 3, 5], "bell": [5, 4], "pad": [3, 4], "bass": [2, 3], "flute": [4, 5], "organ": [4, 3], "chord": [3], "arpeggio": [4],
+}
+LEVELS = {"soft": 0.25, "normal": 0.4, "loud": 0.7}
+PANS = {"left": 0.12, "centre": 0.5, "right": 0.88}  # of a quarter turn
 TRIADS = {"major": [0, 4, 7], "minor": [0, 3, 7]}
 
 
@@ -60,6 +64,12 @@ class Sound:
         return 440.0 * 2 ** ((self.midi - 69) / 12)
 
     @property
+    def gains(self) -> tuple[float, float]:
+        """Of the two loudspeakers: level and place, equal power."""
+        angle = PANS[self.pan] * math.pi / 2
+        return LEVELS[self.level] * math.cos(angle), LEVELS[self.level] * math.sin(angle)
+
+    @property
     def onsets_per_beat(self) -> int:
         """Of what repeats: an arpeggio steps in eighths, most patterns have a drum on every eighth."""
         return 1 if self.kind == "loop" and self.pattern == "simple" else 2
@@ -71,10 +81,10 @@ def note_name(midi: int) -> str:
 
 
 def random_sound(rng: random.Random, longest: float) -> Sound:
-    """Kinds are not equally likely: those with more to learn come more often. Notes are natural ones, of one octave for each kind."""
+    """Kinds are not equally likely: those with more to learn come more often."""
     kinds = SINGLE * 3 + ["chord"] * 5 + ["arpeggio"] * 6 + ["loop"] * 8 + DRUMS + NOISES * 2 + SWEEPS * 2
     kind = rng.choice(kinds)
-    midi = 12 * (OCTAVES.get(kind, 4) + 1) + rng.choice(NATURAL)
+    midi = 12 * (rng.choice(OCTAVES.get(kind, [4])) + 1) + rng.randrange(12)
     return Sound(
         kind=kind,
         seconds=round(rng.choice([4.0, longest, rng.uniform(0.8, longest), rng.uniform(0.8, longest)]), 2),
@@ -98,6 +108,11 @@ class Renderer:
         self.time = torch.arange(samples, device=self.device, dtype=torch.float32)[None] / RATE
 
     def __call__(self, sounds: list[Sound]) -> torch.Tensor:
+        gains = torch.tensor([sound.gains for sound in sounds], device=self.device)
+        return self.mono(sounds)[:, None] * gains[..., None]
+
+    def mono(self, sounds: list[Sound]) -> torch.Tensor:
+        """(sounds, samples), each as loud as can be."""
         groups: dict[str, list[int]] = {}
         for index, sound in enumerate(sounds):
             groups.setdefault(self._family(sound.kind), []).append(index)
@@ -105,7 +120,8 @@ class Renderer:
         for family, indices in groups.items():
             mono[indices] = getattr(self, f"_{family}")([sounds[index] for index in indices])
         mono = mono / mono.abs().amax(1, keepdim=True).clamp(min=1e-4)
-        return self._placed(mono, sounds)
+        seconds = self._column([sound.seconds for sound in sounds])
+        return mono * ((seconds - self.time) / 0.03).clamp(0, 1) * (self.time / 0.002).clamp(0, 1)
 
     @staticmethod
     def _family(kind: str) -> str:
@@ -121,27 +137,15 @@ class Renderer:
     def _random(self, sounds: list[Sound], low: float, high: float, salt: int) -> torch.Tensor:
         return self._column([random.Random(sound.seed * 31 + salt).uniform(low, high) for sound in sounds])
 
-    def _placed(self, mono: torch.Tensor, sounds: list[Sound]) -> torch.Tensor:
-        """Level, fades, and a place between the loudspeakers (equal power)."""
-        seconds = self._column([sound.seconds for sound in sounds])
-        fade = ((seconds - self.time) / 0.03).clamp(0, 1) * (self.time / 0.002).clamp(0, 1)
-        level = self._column([{"soft": 0.25, "normal": 0.4, "loud": 0.7}[sound.level] for sound in sounds])
-        angle = self._column([{"left": 0.12, "centre": 0.5, "right": 0.88}[sound.pan] for sound in sounds]) * torch.pi / 2
-        signal = mono * fade * level
-        return torch.stack([signal * torch.cos(angle), signal * torch.sin(angle)], 1)
-
     def _since(self, sounds: list[Sound], onsets: list[list[int]], per_bar: int = 16) -> torch.Tensor:
         """Seconds since the last onset, 1e3 before the first. `onsets`: steps of a bar, `per_bar` steps each of a quarter / 4."""
         step = self._column([60 / sound.bpm / (per_bar / 4) for sound in sounds])
         position = self.time / step
         index = position.long()
-        table = torch.full((len(sounds), per_bar), -1, device=self.device, dtype=torch.long)
-        for row, steps in enumerate(onsets):
-            if steps:
-                last = [max([s for s in steps if s <= at], default=max(steps) - per_bar) for at in range(per_bar)]
-                table[row] = torch.tensor(last, device=self.device)
-            else:
-                table[row] = -(10**6)
+        table = torch.tensor(
+            [[max([s for s in steps if s <= at], default=max(steps) - per_bar) for at in range(per_bar)] if steps else [-(10**6)] * per_bar for steps in onsets],
+            device=self.device,
+        )
         last = torch.gather(table, 1, index % per_bar) + index // per_bar * per_bar
         since = (position - last) * step
         return torch.where(last < 0, torch.full_like(since, 1e3), since)
@@ -184,11 +188,13 @@ class Renderer:
             "organ": ([(1, 1.0), (2, 0.8), (3, 0.3), (4, 0.5), (6, 0.2), (8, 0.2)], 30.0, 0.01, 0.0),
         }
         result = torch.zeros(len(sounds), self.samples, device=self.device)
+        lasting, dull = self._random(sounds, 0.8, 1.3, 6), self._random(sounds, -0.1, 0.3, 7)  # no two takes are quite alike
         attack = self._column([timbre[sound.kind][2] for sound in sounds])
         for partial in range(12):
             at = [timbre[sound.kind][0][partial] if partial < len(timbre[sound.kind][0]) else (1.0, 0.0) for sound in sounds]
             ratio, strength = self._column([a[0] for a in at]), self._column([a[1] for a in at])
-            decay = self._column([timbre[sound.kind][1] / (1 + timbre[sound.kind][3] * partial) for sound in sounds])
+            decay = lasting * self._column([timbre[sound.kind][1] / (1 + timbre[sound.kind][3] * partial) for sound in sounds])
+            strength = strength * (1 + partial) ** -dull
             below_limit = (hertz * ratio < 18000).float()
             result += strength * below_limit * torch.exp(-since / decay) * torch.sin(phase * ratio)
         detune = self._column([0.003 * float(sound.kind == "pad") for sound in sounds])

@@ -47,10 +47,10 @@ def _taps(rows: int, columns: int, kernel: int, at: int) -> Tensor:
 
 def _basis(rows: Tensor, most: int) -> Tensor:
     """(most or fewer, width): orthonormal, the strongest first, of rows (n, width)."""
-    values, vectors = torch.linalg.eigh(rows.T @ rows / len(rows))
+    values, vectors = torch.linalg.eigh((rows.T @ rows / len(rows)).cpu())
     kept = vectors.flip(1)[:, :most].T.contiguous()
     print(f"{rows.shape[1]} -> {len(kept)}: {values.flip(0)[:most].sum() / values.sum():.2%} of the power is kept", flush=True)
-    return kept
+    return kept.to(rows.device)
 
 
 def _blocks(signal: Tensor, stride: int) -> Tensor:
@@ -95,17 +95,21 @@ def _patterns(bases: list[Tensor], tonal: Tensor) -> tuple[Tensor, Tensor]:
     return torch.stack(rows), torch.stack(gains)
 
 
-@torch.no_grad()
-def start(model: Coder, sounds: int, frames: int, seed: int) -> None:
-    """Writes the transform of `sounds` random sounds of `frames` latent frames each into the model."""
-    rng, renderer = random.Random(seed), Renderer(frames * HOP)
+def start(model: Coder, sounds: int, frames: int, seed: int, device: str) -> None:
+    """Writes the transform of `sounds` random sounds of `frames` latent frames each into the model, which is on `device`."""
+    with torch.no_grad(), torch.device(device):
+        _write(model, sounds, frames, seed, device)
+
+
+def _write(model: Coder, sounds: int, frames: int, seed: int, device: str) -> None:
+    rng, renderer = random.Random(seed), Renderer(frames * HOP, device)
     chosen = [random_sound(rng, frames * HOP / RATE) for _ in range(sounds)]
     signal = torch.cat([renderer(chosen[at : at + 32]) for at in range(0, sounds, 32)])
     signal = signal / (signal.square().mean((1, 2), keepdim=True).sqrt() + 0.02)  # soft ones count too
     encoder, decoder = model.encoder, model.decoder
     for half, small in ((encoder, _SMALL / 10), (decoder, _SMALL)):
         for part in half.modules():
-            if type(part).__name__ == "OobleckResidualUnit":
+            if type(part).__name__ == "ResidualUnit":
                 _set(part.conv2, torch.zeros_like(part.conv2.weight_v), small)
             if hasattr(part, "beta"):
                 part.beta.fill_(_STRAIGHT)
@@ -122,7 +126,7 @@ def start(model: Coder, sounds: int, frames: int, seed: int) -> None:
             basis = _basis(apart.flatten(0, 1), min(down.weight_v.shape[0], up.weight_v.shape[0]))
             sided, signal = ((x @ basis.T).transpose(1, 2) for x in (apart, rows))
         else:
-            tonal = _basis(rows[[sound.kind not in NOISY for sound in chosen]].flatten(0, 1), TONAL)
+            tonal = _basis(rows[torch.tensor([sound.kind not in NOISY for sound in chosen])].flatten(0, 1), TONAL)
             patterns, strengths = _patterns(bases, tonal)
             basis, gains = torch.cat([tonal, patterns]), torch.cat([torch.ones(TONAL), strengths])[:, None, None]
         bases.append(basis)
@@ -140,16 +144,25 @@ def start(model: Coder, sounds: int, frames: int, seed: int) -> None:
     _set(decoder.conv1, _taps(decoder.conv1.weight_v.shape[0], LATENTS, 7, 3), _SMALL)
 
 
-@torch.no_grad()
-def analyse(model: Coder, audio: Tensor) -> Tensor:
-    """What the encoder gives, (n, LATENTS, frames) of (n, 2, frames * hop), in a hundredth of the time: it is linear."""
-    signal = audio
-    for block, stride in zip(model.encoder.block, SHAPE["strides"]):
-        weight = dense(block.conv1)[:, : signal.shape[1], stride // 2 : stride // 2 + stride].flatten(1)
-        signal = (_blocks(signal, stride) @ weight.T).transpose(1, 2)
-        signal = signal[:, : _used(block.conv1)]
-    last = dense(model.encoder.conv2)[:LATENTS, : signal.shape[1], 1]
-    return torch.einsum("oc,nct->not", last, signal) + model.encoder.conv2.bias[None, :LATENTS, None]
+class Analysis:
+    """What the encoder gives, (n, LATENTS, frames) of (n, 2, frames * HOP), in a hundredth of the time: it is linear."""
+
+    @torch.no_grad()
+    def __init__(self, model: Coder):
+        channels, self.levels = 2, []
+        for block, stride in zip(model.encoder.block, SHAPE["strides"]):
+            weight = dense(block.conv1)[: _used(block.conv1), :channels, stride // 2 : stride // 2 + stride]
+            self.levels.append((stride, weight.flatten(1)))
+            channels = len(weight)
+        self.last = dense(model.encoder.conv2)[:LATENTS, :channels, 1]
+        self.bias = model.encoder.conv2.bias[:LATENTS].detach()
+
+    @torch.no_grad()
+    def __call__(self, audio: Tensor) -> Tensor:
+        signal = audio
+        for stride, weight in self.levels:
+            signal = (_blocks(signal, stride) @ weight.T).transpose(1, 2)
+        return torch.einsum("oc,nct->not", self.last, signal) + self.bias[:, None]
 
 
 def dense(convolution: nn.Module) -> Tensor:

@@ -1,7 +1,7 @@
 """The prompts' own tokenizer: a Unigram model in T5's form (pad 0, end 1, unknown 2).
 
 Every word of the training prompts is one token, a note with its octave ("c4") and a tempo ("120") too; anything else is spelt.
-Training prompts have spelt letters mixed in (`with_chatter`), so that unknown words are passed over.
+Training prompts have spelt letters mixed in (`prompts.with_chatter`), so that unknown words are passed over.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SPELT = -14.0  # log probability of a letter: any word that is known whole is l
 
 def make_tokenizer() -> Tokenizer:
     rng = random.Random(CONFIG["seed"])
-    prompts = (prompt_of(random_sound(rng, 4.0), rng).lower() for _ in range(20_000))
+    prompts = (prompt_of(random_sound(rng, 4.0), rng).lower() for _ in range(40_000))
     words = Counter(word.strip(",.:") for prompt in prompts for word in prompt.split())
     total = sum(words.values())
     vocabulary = [(token, 0.0) for token in SPECIAL]
@@ -40,18 +40,12 @@ def make_tokenizer() -> Tokenizer:
     return tokenizer
 
 
-def with_chatter(prompt: str, rng: random.Random) -> str:
-    """Now and then a few words that mean nothing, before or behind."""
-    def chatter() -> str:
-        if rng.random() < 0.8:
-            return ""
-        return " ".join("".join(rng.choice(LETTERS[:26]) for _ in range(rng.randint(1, 5))) for _ in range(rng.randint(1, 3)))
-    return f"{chatter()} {prompt} {chatter()}".strip()
-
-
 def write_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer.save(str(folder / "tokenizer.json"))
+    plain = Tokenizer.from_str(tokenizer.to_str())
+    plain.no_padding()
+    plain.no_truncation()
+    plain.save(str(folder / "tokenizer.json"))
     (folder / "tokenizer_config.json").write_text(json.dumps({
         "tokenizer_class": "T5TokenizerFast", "model_max_length": CONFIG["text_encoder"]["prompt_tokens"], "extra_ids": 0,
         "additional_special_tokens": [], "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>",

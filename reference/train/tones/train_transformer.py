@@ -1,36 +1,33 @@
 """Trains lutra-tones' text encoder, number conditioner and diffusion transformer (rectified flow); resumes from its checkpoint.
 
-    PYTHONPATH=reference/train .venv/bin/python -m tones.train_transformer --work DIR --minutes 25
+    PYTHONPATH=reference/train .venv/bin/python -m tones.train_transformer --work DIR --minutes 60
 
-Needs the autoencoder that train_autoencoder left in DIR/coder.pt. First its latents are scaled, by changing its outermost
-convolutions; then a pool of sounds is rendered and encoded; then the transformer learns from pieces of them that begin at their
-beginning, of one length a batch, told so in seconds. DIR/lutra-tones is a whole model at the end (export.py).
+Needs the autoencoder that train_autoencoder leaves in DIR/coder.pt before its first step, and waits for it; train.py runs both.
+Sounds are rendered and encoded all the while (pool.py), takes of held-out prompts are judged now and then (judge.py). The finished
+model is DIR/lutra-tones, with the autoencoder's newest decoder, written now and then and at the end (export.py).
 """
 
 from __future__ import annotations
 
 import itertools
-import math
 import random
+import time
+import traceback
 
 import torch
 from torch import Tensor, nn
-from transformers import T5Config, T5EncoderModel
 
 from muon import Muon
 
-from .coder import HOP, LATENTS, TONAL, Coder
-from .common import CONFIG, Average, Keeper, Schedule, arguments
-from .export import write
-from .prompts import prompt_of
-from .sounds import NOISY, RATE, SWEEPS, Renderer, Sound, random_sound
-from .subbands import analyse, dense
-from .tokenizer import make_tokenizer, with_chatter
+from .coder import LATENTS, Coder
+from .common import BEGAN, CONFIG, Average, Keeper, Schedule, Stop, arguments
+from .export import pack, write
+from .judge import Judge
+from .pool import SETTINGS, Batch, Feed, Pool, blank, make_chunk, padded
+from .subbands import dense
+from .text import TextEncoder
+from .tokenizer import make_tokenizer
 from .transformer import Seconds, Transformer
-
-SETTINGS, TEXT = CONFIG["train_transformer"], CONFIG["text_encoder"]
-FRAMES = CONFIG["sample_frames"]
-LENGTHS = SETTINGS["lengths"]  # seconds of the takes that are learnt
 
 
 class Tones(nn.Module):
@@ -38,19 +35,16 @@ class Tones(nn.Module):
 
     def __init__(self, vocabulary: int) -> None:
         super().__init__()
-        self.text_encoder = T5EncoderModel(T5Config(
-            vocab_size=vocabulary, layer_norm_epsilon=1e-6, dropout_rate=0.0, pad_token_id=0, eos_token_id=1,
-            **{key: value for key, value in TEXT.items() if key != "prompt_tokens"},
-        ))
+        self.text_encoder = TextEncoder(vocabulary)
         self.seconds = Seconds()
         self.transformer = Transformer()
 
-    def forward(self, x: Tensor, t: Tensor, ids: Tensor, mask: Tensor, seconds: Tensor, has_prompt: Tensor) -> Tensor:
-        """x (n, channels, frames), t (n), ids and mask (n, tokens), seconds (n), has_prompt (n) -> velocity like x."""
-        text = self.text_encoder(ids, attention_mask=mask).last_hidden_state * mask[..., None]
+    def forward(self, x: Tensor, t: Tensor, ids: Tensor, seconds: Tensor, has_prompt: Tensor, valid: Tensor | None = None) -> Tensor:
+        """x (n, LATENTS, frames), t (n), ids (n, tokens) with 0 behind their end, seconds (n), has_prompt (n) -> velocity like x."""
+        text = self.text_encoder(ids, (ids != 0).float())
         length = self.seconds(seconds)
         cross = torch.cat([text, length[:, None]], 1) * has_prompt[:, None, None]
-        return self.transformer(x, t, cross, length)
+        return self.transformer(x, t, cross, length, valid)
 
 
 @torch.no_grad()
@@ -64,119 +58,151 @@ def scale_latents(coder: Coder, scale: Tensor) -> None:
     first.weight_g.copy_(weight.flatten(1).norm(dim=1)[:, None, None])
 
 
-@torch.no_grad()
-def encode(coder: Coder, sounds: list[Sound], device: str, batch: int = 8) -> Tensor:
-    """(n, channels, frames). Of what has no noise in it, the latents of noise are nothing."""
-    renderer = Renderer(FRAMES * HOP, device)
-    latents = torch.cat([analyse(coder, renderer(sounds[at : at + batch])) for at in range(0, len(sounds), batch)])
-    latents[[sound.kind not in NOISY for sound in sounds], TONAL:] = 0
-    return latents
-
-
-def pool_sounds(rng: random.Random, count: int) -> list[Sound]:
-    """As long as can be, since a piece from its beginning is a shorter sound, but for sweeps, which end with their length."""
-    sounds = [random_sound(rng, FRAMES * HOP / RATE) for _ in range(count)]
-    for sound in sounds:
-        sound.seconds = rng.choice(LENGTHS) if sound.kind in SWEEPS else FRAMES * HOP / RATE
-    return sounds
-
-
-class Pool:
-    """Encoded sounds; wordings are made for each batch."""
-
-    def __init__(self, sounds: list[Sound], latents: Tensor, tokenizer, device: str, seed: int, held_out: bool = False):
-        self.sounds, self.latents, self.tokenizer, self.device, self.held_out = sounds, latents, tokenizer, device, held_out
-        self.rng = random.Random(seed)
-        self.rows = {length: [i for i, s in enumerate(sounds) if s.kind not in SWEEPS or s.seconds == length] for length in LENGTHS}
-        tokenizer.enable_padding(length=TEXT["prompt_tokens"])
-        tokenizer.enable_truncation(TEXT["prompt_tokens"])
-
-    def batch(self, size: int) -> tuple[Tensor, ...]:
-        length = self.rng.choices(LENGTHS, SETTINGS["length_weights"])[0]
-        rows = self.rng.choices(self.rows[length], k=size)
-        prompts = [prompt_of(self.sounds[row], self.rng, self.held_out) for row in rows]
-        if not self.held_out:
-            prompts = [with_chatter(prompt, self.rng) for prompt in prompts]
-        encodings = self.tokenizer.encode_batch(prompts)
-        ids = torch.tensor([e.ids for e in encodings], device=self.device)
-        mask = torch.tensor([e.attention_mask for e in encodings], device=self.device)
-        frames = min(FRAMES, math.ceil(length * RATE / HOP))
-        return self.latents[rows, :, :frames].float(), ids, mask, torch.full((size,), length, device=self.device)
-
-
-def loss_of(model: Tones, batch: tuple[Tensor, ...], t: Tensor, has_prompt: Tensor) -> Tensor:
-    x, ids, mask, seconds = batch
-    noise = torch.randn_like(x)
+def loss_of(model: Tones, clean: Tensor, valid: Tensor, ids: Tensor, seconds: Tensor, t: Tensor, noise: Tensor, has_prompt: Tensor) -> Tensor:
     at = t[:, None, None]
-    v = model((1 - at) * x + at * noise, t, ids, mask, seconds, has_prompt)
-    return (v - (noise - x)).square().mean()
+    v = model((1 - at) * clean + at * noise, t, ids, seconds, has_prompt, valid)
+    return ((v - (noise - clean)).square().mean(1) * valid).sum() / valid.sum()
+
+
+class Losses:
+    """The loss of a batch, compiled where there is a GPU; a compiler that fails is done without."""
+
+    def __init__(self, model: Tones, device: str):
+        self.model, self.device = model, device
+        self.run = torch.compile(loss_of, dynamic=False) if device == "cuda" else loss_of
+
+    def learn(self, batch: Batch) -> Tensor:
+        """Adds to the gradients. Times are even by the logarithm of signal to noise, as sampling goes: what the prompt decides is
+        settled where noise is strong."""
+        n = len(batch.clean)
+        t = torch.sigmoid(torch.rand(n, device=self.device) * 10 - 3)
+        has_prompt = (torch.rand(n, device=self.device) >= SETTINGS["no_prompt_share"]).float()
+        noise = torch.randn_like(batch.clean)
+        try:
+            loss = self.run(self.model, *batch, t, noise, has_prompt)
+            loss.backward()
+        except Exception as problem:  # whatever a compiler throws
+            if self.run is loss_of:
+                raise
+            print(f"The compiler failed, so it goes on without: {type(problem).__name__} {str(problem)[:600]}", flush=True)
+            self.run = loss_of
+            return self.learn(batch)
+        return loss.detach()
+
+    @torch.no_grad()
+    def held_out(self, batch: Batch) -> Tensor:
+        n = len(batch.clean)
+        t, told = torch.linspace(0.05, 0.95, n, device=self.device), torch.ones(n, device=self.device)
+        return loss_of(self.model, *batch, t, torch.randn_like(batch.clean), told)
+
+
+def newest_coder(path, coder: Coder, device: str) -> None:
+    coder.load_state_dict(torch.load(path, map_location=device, weights_only=True))
+
+
+def attempt(action) -> None:
+    """What fails beside the training is told and does not end it."""
+    try:
+        action()
+    except Exception:
+        traceback.print_exc()
 
 
 def main() -> None:
     options = arguments(__doc__.splitlines()[0])
-    device = options.device
+    device, stop, sizes = options.device, Stop(), SETTINGS[options.device]
     torch.manual_seed(CONFIG["seed"])
-    tokenizer, coder = make_tokenizer(), Coder().to(device).eval()
-    keeper, pool_path = Keeper(options.work, "transformer"), options.work / "pool.pt"
-    rng = random.Random(CONFIG["seed"] + 1)
-    sounds, unseen = pool_sounds(rng, SETTINGS["pool_sounds"]), pool_sounds(rng, SETTINGS["held_out_sounds"])
-    if pool_path.exists():
-        kept = torch.load(pool_path, map_location=device, weights_only=True)
-        scale, latents = kept["scale"], kept["latents"]
-    else:
-        coder.load_state_dict(torch.load(options.work / "coder.pt", map_location=device, weights_only=True))
-        latents = encode(coder, [*sounds, *unseen], device)
-        # Half way to equal deviations: what is strong stays stronger, so that most is learnt of what is heard most.
-        deviation = latents.transpose(0, 1).flatten(1).std(1).clamp(min=1e-3)
-        scale = deviation.sqrt()
-        scale = scale * (deviation / scale).square().mean().sqrt()
-        latents = (latents / scale[:, None]).half()
-        torch.save({"scale": scale, "latents": latents}, pool_path)
-    pool = Pool(sounds, latents[: len(sounds)], tokenizer, device, CONFIG["seed"] + 2)
-    held_out = Pool(unseen, latents[len(sounds) :], tokenizer, device, CONFIG["seed"] + 3, held_out=True)
+    tokenizer, coder = padded(make_tokenizer()), Coder().to(device).eval()
+    keeper, coder_path = Keeper(options.work, "transformer"), options.work / "coder.pt"
+    judge = Judge(tokenizer, sizes["judged"], CONFIG["seed"] + 5, options.work / "judged.jsonl", device)
+    feed = Feed(sizes["sounds_at_once"], CONFIG["seed"] + 1 + int(time.time()) * keeper.path.exists())
     model = Tones(tokenizer.get_vocab_size()).to(device)
-    optimizer = Muon(
-        model, lambda name: "layers" in name or "encoder.block" in name, SETTINGS["muon_rate"], SETTINGS["learning_rate"], decay=0.01
-    )
-    first, spent = 0, 0.0
+    losses = Losses(model, device)
+    if device == "cuda":  # what the compiler needs, while the autoencoder is made
+        print("transformer: compiling", flush=True)
+        losses.learn(blank(sizes["batch"], device))
+        model.zero_grad()
+    print(f"transformer: {device}, waiting for the autoencoder after {time.monotonic() - BEGAN:.0f} s", flush=True)
+    while not coder_path.exists() and not stop:
+        time.sleep(0.2)
+    newest_coder(coder_path, coder, device)
+    pool, held_out = Pool(sizes["pool_sounds"], coder, device), Pool(sizes["held_out_sounds"], coder, device)
+    while pool.filled < sizes["first_sounds"]:
+        pool.put(feed.next(wait=True))
+    rng = random.Random(CONFIG["seed"] + 3)
+    while held_out.filled < sizes["held_out_sounds"]:
+        held_out.put(make_chunk(rng, tokenizer, sizes["sounds_at_once"], held_out=True))
     saved = keeper.load(device)
+    if saved is None:
+        pool.rescale()
+    else:
+        pool.sides[:, : pool.filled] /= saved["scale"][:, None].half()
+        pool.scale = saved["scale"]
+    held_out.sides /= pool.scale[:, None].half()
+    optimizer = Muon(model, lambda name: "layers" in name, SETTINGS["muon_rate"], SETTINGS["learning_rate"], decay=0.01)
+    average, first, spent = Average([model], SETTINGS["ema"]), 0, 0.0
     if saved is not None:
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
-    average = Average([model], SETTINGS["ema"])
-    if saved is not None:
         average.values, average.steps, first, spent = saved["average"], saved["steps"], saved["steps"], saved["spent"]
-    schedule = Schedule(options.minutes, spent)
-    n = SETTINGS["batch"]
+    schedule, judged_at = Schedule(options.minutes, device, spent), time.monotonic()
+    mean, waited, noted_step, noted_at = torch.zeros((), device=device), 0.0, first, time.monotonic()
+    print(f"transformer: {sum(p.numel() for p in model.parameters())} parameters, {pool.filled} sounds, begins after {schedule.tick() * schedule.total:.0f} s", flush=True)
+
+    def deliver() -> None:
+        """With the mean of the weights; call between two swaps."""
+        newest_coder(coder_path, coder, device)
+        finished = Coder().to(device)
+        finished.load_state_dict(coder.state_dict())
+        scale_latents(finished, pool.scale)
+        write(model, finished, tokenizer, options.work / "lutra-tones")
+        keeper.write_curve()
+        pack([options.work / "lutra-tones", *options.work.glob("*.json*")], options.out / "lutra-tones.tar")
+
     for step in itertools.count(first):
-        # Evenly by the logarithm of signal to noise, as sampling goes: what the prompt decides is settled where noise is strong.
-        t = torch.sigmoid(torch.rand(n, device=device) * 10 - 3)
-        has_prompt = (torch.rand(n, device=device) >= SETTINGS["no_prompt_share"]).float()
-        loss = loss_of(model, pool.batch(n), t, has_prompt)
-        optimizer.zero_grad()
-        loss.backward()
+        if step % SETTINGS["steps_between_sounds"] == 0 and step > first:
+            before = time.monotonic()
+            chunk = feed.next(wait=False)
+            if chunk is not None:
+                pool.put(chunk)
+            waited += time.monotonic() - before
+        loss = losses.learn(pool.batch(sizes["batch"]))
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step(schedule.factor())
+        optimizer.step(schedule.factor((step + 1) / SETTINGS["warm_up_steps"]))
+        optimizer.zero_grad()
         average.update()
-        ends = schedule.spent >= schedule.total
-        if step % 100 == 0 or ends:
+        mean.lerp_(loss, 0.02 if step > first else 1.0)
+        ends = stop or schedule.spent >= schedule.total
+        if step - first + 1 in (1, 10, 100):
+            print(f"transformer: after {step - first + 1} steps {schedule.spent:.1f} s, loss {loss.item():.4f}", flush=True)
+        if ends or keeper.is_worth_a_note():
             average.swap()
-            with torch.no_grad():
-                grid, all_told = torch.linspace(0.05, 0.95, n, device=device), torch.ones(n, device=device)
-                figures = [loss_of(model, held_out.batch(n), grid, all_told).item() for _ in range(4)]
+            figure = losses.held_out(held_out.batch(min(256, held_out.filled))).item()
             average.swap()
-            keeper.note(step=step, minutes=schedule.spent / 60, loss=loss.item(), held_out=sum(figures) / len(figures))
+            seconds, made = time.monotonic() - noted_at, step + 1 - noted_step
+            keeper.note(step=step, minutes=schedule.spent / 60, loss=mean.item(), held_out=figure, takes_a_second=made * sizes["batch"] / max(seconds, 1e-3),
+                        rendering=waited / max(seconds, 1e-3), sounds=pool.seen)
+            waited, noted_step, noted_at = 0.0, step + 1, time.monotonic()
         if ends or keeper.is_due():
+            average.swap()
+            attempt(deliver)
+            average.swap()
             keeper.save({
-                "model": model.state_dict(), "optimizer": optimizer.state_dict(), "average": average.values,
+                "model": model.state_dict(), "optimizer": optimizer.state_dict(), "average": average.values, "scale": pool.scale,
                 "steps": step + 1, "spent": schedule.spent,
             })
+        if ends or time.monotonic() - judged_at > sizes["seconds_between_judgements"]:
+            average.swap()
+            label = f"step {step} at {schedule.tick() * schedule.total:.0f} s"
+            for guidance in (1.0, CONFIG["defaults"]["guidance"]):
+                attempt(lambda: judge.ask(label, model, coder, pool.scale, guidance))
+            average.swap()
+            judged_at = time.monotonic()
         if ends:
             break
-    average.swap()
-    coder.load_state_dict(torch.load(options.work / "coder.pt", map_location=device, weights_only=True))
-    scale_latents(coder, scale)
-    write(model, coder, tokenizer, options.work / "lutra-tones")
+    feed.close()
+    print(f"transformer: finished, {options.out}", flush=True)
+    judge.close(20 if device == "cuda" else 200)
 
 
 if __name__ == "__main__":

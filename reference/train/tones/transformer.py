@@ -54,7 +54,7 @@ class Attention(nn.Module):
         self.to_out = nn.Linear(WIDTH, WIDTH, bias=False)
         self.q_norm, self.k_norm = nn.LayerNorm(HEAD, eps=1e-6), nn.LayerNorm(HEAD, eps=1e-6)
 
-    def forward(self, x: Tensor, context: Tensor | None, table: tuple[Tensor, Tensor]) -> Tensor:
+    def forward(self, x: Tensor, context: Tensor | None, table: tuple[Tensor, Tensor], seen: Tensor | None = None) -> Tensor:
         if context is None:
             q, k, v = self.to_qkv(x).chunk(3, -1)
         else:
@@ -63,7 +63,7 @@ class Attention(nn.Module):
         q, k = self.q_norm(q), self.k_norm(k)
         if context is None:
             q, k = turn(q, *table), turn(k, *table)
-        return self.to_out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        return self.to_out(F.scaled_dot_product_attention(q, k, v, attn_mask=seen).transpose(1, 2).flatten(2))
 
 
 class Gated(nn.Module):
@@ -87,8 +87,8 @@ class Block(nn.Module):
         for last in (self.self_attn.to_out, self.cross_attn.to_out, self.ff["ff"][2]):
             nn.init.normal_(last.weight, std=0.02 / math.sqrt(2 * SHAPE["layers"]))
 
-    def forward(self, x: Tensor, context: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
-        x = x + self.self_attn(self.pre_norm(x), None, table)
+    def forward(self, x: Tensor, context: Tensor, table: tuple[Tensor, Tensor], seen: Tensor | None) -> Tensor:
+        x = x + self.self_attn(self.pre_norm(x), None, table, seen)
         x = x + self.cross_attn(self.cross_attend_norm(x), context, table)
         return x + self.ff["ff"](self.ff_norm(x))
 
@@ -114,7 +114,8 @@ class Frequencies(nn.Module):
 
 
 class Transformer(nn.Module):
-    """x (n, LATENTS, frames), t (n), cross (n, tokens, d_model), global (n, d_model) -> velocity like x."""
+    """x (n, LATENTS, frames), t (n), cross (n, tokens, d_model), global (n, d_model) -> velocity like x. `valid` (n, frames): which
+    frames there are, where takes of one batch differ in length. On a GPU the blocks multiply in bfloat16; what they add to is float32."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -129,16 +130,20 @@ class Transformer(nn.Module):
         nn.init.zeros_(self.postprocess_conv.weight)
         self.transformer = Trunk()
 
-    def forward(self, x: Tensor, t: Tensor, cross: Tensor, whole: Tensor) -> Tensor:
+    def forward(self, x: Tensor, t: Tensor, cross: Tensor, whole: Tensor, valid: Tensor | None = None) -> Tensor:
         angles = 2 * math.pi * t[:, None] * self.timestep_features.weight[:, 0]
         first = self.to_global_embed(whole) + self.to_timestep_embed(torch.cat([angles.cos(), angles.sin()], 1))
         context = self.to_cond_embed(cross)
         h = self.transformer.project_in((x + self.preprocess_conv(x)).transpose(1, 2))
         h = torch.cat([first[:, None], h], 1)
         table = rotary(h.shape[1], h.device)
-        for block in self.transformer.layers:
-            h = block(h, context, table)
-        y = self.transformer.project_out(h[:, 1:]).transpose(1, 2)
+        seen = None
+        if valid is not None:  # the first is the time and the length
+            seen = torch.cat([torch.ones_like(valid[:, :1]), valid], 1)[:, None, None].expand(-1, -1, h.shape[1], -1)
+        with torch.autocast(h.device.type, torch.bfloat16, enabled=h.is_cuda):
+            for block in self.transformer.layers:
+                h = block(h, context, table, seen)
+        y = self.transformer.project_out(h[:, 1:].float()).transpose(1, 2)
         return y + self.postprocess_conv(y)
 
 
