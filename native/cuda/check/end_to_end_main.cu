@@ -6,39 +6,13 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "check/bandwidth.h"
 #include "check/end_to_end.h"
 #include "llama/memory.h"
 
 extern "C" const lutra::cuda::Interface* lutra_cuda_interface();
 
-namespace {
-
 using namespace lutra::cuda;
-
-/// Bytes read and written per second by copies within the device.
-double copy_bandwidth() {
-  constexpr std::size_t bytes = std::size_t{1} << 30;
-  const DeviceMemory from(bytes);
-  const DeviceMemory to(bytes);
-  const auto copy = [&] {
-    ensure(cudaMemcpyAsync(to.get(), from.get(), bytes, cudaMemcpyDeviceToDevice, nullptr), "copies");
-  };
-  cudaEvent_t begin = nullptr;
-  cudaEvent_t end = nullptr;
-  ensure(cudaEventCreate(&begin), "measures");
-  ensure(cudaEventCreate(&end), "measures");
-  copy();
-  ensure(cudaEventRecord(begin, nullptr), "measures");
-  constexpr int repeats = 10;
-  for (int i = 0; i < repeats; ++i) copy();
-  ensure(cudaEventRecord(end, nullptr), "measures");
-  ensure(cudaEventSynchronize(end), "measures");
-  float milliseconds = 0;
-  ensure(cudaEventElapsedTime(&milliseconds, begin, end), "measures");
-  return 2.0 * repeats * static_cast<double>(bytes) / (static_cast<double>(milliseconds) * 1e-3);
-}
-
-}  // namespace
 
 int main(int argc, char** argv) {
   constexpr int no_device = 3;
@@ -57,7 +31,7 @@ int main(int argc, char** argv) {
     if (is("text")) return check::check_whole_model(functions, check::text_shape, text_tokens) ? 0 : 1;
     check::Shape shape;
     if (argc > 1) shape.layers = std::atoi(argv[1]);
-    return check::check_whole_model(functions, shape, few_tokens, copy_bandwidth()) ? 0 : 1;
+    return check::check_whole_model(functions, shape, few_tokens, check::copy_bandwidth()) ? 0 : 1;
   } catch (const Failure& failure) {
     std::printf("FAILED %s\n", failure.what());
     return 1;

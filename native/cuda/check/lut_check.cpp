@@ -49,8 +49,8 @@ bool compare(const DeviceLimits& limits, const std::vector<Product>& products) {
   double worst = 0;
   for (const Product& product : products) {
     const auto outcome = cuda::testing::run(limits, product, threads);
-    worst = std::max(worst, outcome.worst_error / tolerance(product));
-    if (outcome.ran && outcome.worst_error <= tolerance(product)) continue;
+    worst = std::max(worst, outcome.worst_error / tolerance(limits, product));
+    if (outcome.ran && outcome.worst_error <= tolerance(limits, product)) continue;
     ++wrong;
     std::cout << "- WRONG: " << product.name() << ": " << outcome.why << " error " << outcome.worst_error << '\n';
   }

@@ -10,6 +10,7 @@
 #include <memory>
 #include <vector>
 
+#include "check/bandwidth.h"
 #include "core/threads.h"
 #include "lut_mul_mat.h"
 
@@ -232,17 +233,6 @@ class Bench {
   }
 
  private:
-  double copy_bandwidth() {
-    constexpr std::size_t bytes = std::size_t{1} << 30;
-    const Memory from = allocate(bytes);
-    const Memory to = allocate(bytes);
-    if (!from || !to) return 0;
-    const double microseconds = timer_.median(4, [&](int) {
-      return cudaMemcpyAsync(to.get(), from.get(), bytes, cudaMemcpyDeviceToDevice, timer_.stream()) == cudaSuccess;
-    });
-    return 2.0 * bytes / microseconds * 1e6;
-  }
-
   DeviceLimits limits_;
   Timer timer_;
   Cublas cublas_{timer_.stream()};

@@ -212,12 +212,13 @@ int query(int device, DeviceLimits& limits) {
 
 std::size_t workspace_bytes(const DeviceLimits& limits, const LutLayout& layout, std::int32_t max_tokens) {
   std::size_t partials = 0;
-  for (std::int32_t tokens = 1; tokens <= std::min(max_tokens, most_few_tokens); ++tokens)
+  const std::int32_t most_few = most_few_tokens(limits);
+  for (std::int32_t tokens = 1; tokens <= std::min(max_tokens, most_few); ++tokens)
     partials = std::max(partials, plan_few(limits, layout, tokens).partial_bytes);
   // Between two multiples of the smallest tile nothing changes.
   constexpr std::int32_t smallest_tile = 64;
-  for (std::int32_t tokens = most_few_tokens; tokens < max_tokens;) {
-    tokens = std::min(tokens + smallest_tile, max_tokens);
+  for (std::int32_t tokens = most_few; tokens < max_tokens;) {
+    tokens = std::min((tokens / smallest_tile + 1) * smallest_tile, max_tokens);
     partials = std::max(partials, plan_many(limits, layout, tokens).partial_bytes);
   }
   const std::size_t prepared =
@@ -232,7 +233,7 @@ int lut_mul_mat(const DeviceLimits& limits, const MulMat& product, void* workspa
   exchange.counters = reinterpret_cast<unsigned*>(bytes);
   bytes += counters_bytes;
   Inputs in = inputs_of(product);
-  const bool is_few = product.tokens <= most_few_tokens;
+  const bool is_few = product.tokens <= most_few_tokens(limits);
   if (needs_preparing(product) || (!is_few && (in.is_f32 || in.norm != nullptr))) {
     const cudaError_t error = run_prepare(limits, product, bytes, stream);
     if (error != cudaSuccess) return error;

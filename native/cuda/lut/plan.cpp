@@ -90,6 +90,8 @@ ManyChoice choice(double efficiency) {
 
 }  // namespace
 
+std::int32_t most_few_tokens(const DeviceLimits& limits) { return waits_by_itself(limits) ? 16 : 64; }
+
 FewPlan plan_few(const DeviceLimits& limits, const LutLayout& layout, std::int32_t tokens) {
   FewPlan base;
   base.token_tiles = tokens <= 8 ? 1 : tokens <= 16 ? 2 : 4;
@@ -136,7 +138,7 @@ FewPlan plan_few(const DeviceLimits& limits, const LutLayout& layout, std::int32
 }
 
 ManyPlan plan_many(const DeviceLimits& limits, const LutLayout& layout, std::int32_t tokens) {
-  const bool is_hopper = limits.major == 9 && has_hopper_kernels();
+  const bool is_hopper = waits_by_itself(limits);
   // The share of the tensor cores' rate that a tile can reach, by what it reads from shared memory: not measured.
   static constexpr double wide = 1;
   static constexpr double middle = 0.93;

@@ -9,7 +9,9 @@
 
 namespace lutra::cuda::product {
 
-constexpr std::int32_t most_few_tokens = 64;
+/// The most tokens that are multiplied as few. On compute capability 9.0, tiles of 64 tokens are faster from 17 on
+/// (docs/cuda.md).
+std::int32_t most_few_tokens(const DeviceLimits& limits);
 /// Counters at the beginning of the workspace, for every kind of product.
 constexpr std::size_t counters_bytes = std::size_t{64} << 10;
 
@@ -34,7 +36,7 @@ struct FewPlan {
 
   [[nodiscard]] std::int32_t blocks() const { return token_groups * slices * parts; }
 };
-/// `tokens` is at most `most_few_tokens`. `parts` is 0 where the device has too little shared memory.
+/// `tokens` is at most 64. `parts` is 0 where the device has too little shared memory.
 FewPlan plan_few(const DeviceLimits& limits, const LutLayout& layout, std::int32_t tokens);
 
 struct ManyPlan {

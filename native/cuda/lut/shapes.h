@@ -23,9 +23,9 @@ LUTRA_BOTH_SIDES constexpr int table_words(int bits, bool has_row_tables) {
 template <int token_tiles>
 struct FewShape {
   static constexpr int tokens = 8 * token_tiles;
-  static constexpr int warps = token_tiles == 4 ? 12 : 16;
+  static constexpr int warps = token_tiles == 4 ? 8 : 16;
   static constexpr int threads = warps * 32;
-  static constexpr int ahead = 2;  // blocks of the weight on their way to a warp
+  static constexpr int ahead = token_tiles == 4 ? 3 : 2;  // blocks of the weight on their way to a warp
   // Sums of a warp on their way to the others: of so many tiles of tokens at a time.
   static constexpr int slot_tiles = token_tiles == 4 ? 2 : 1;
   static constexpr int slot_tokens = 8 * slot_tiles;

@@ -9,6 +9,7 @@
 #include "core/dtype.h"
 #include "core/philox.h"
 #include "lut/hadamard.h"
+#include "lut/plan.h"
 #ifdef LUTRA_EMULATED
 #include "emulate/runtime.h"
 #else
@@ -185,9 +186,8 @@ lut::LutMatrix random_weight(const Product& product, std::uint64_t seed) {
   return weight;
 }
 
-double tolerance(const Product& product) {
-  constexpr std::int32_t most_exact_tokens = 64;
-  if (product.tokens <= most_exact_tokens) return 3e-5 + (product.has_norm || product.hadamard_size > 0 ? 2e-3 : 0);
+double tolerance(const DeviceLimits& limits, const Product& product) {
+  if (product.tokens <= product::most_few_tokens(limits)) return 3e-5 + (product.has_norm || product.hadamard_size > 0 ? 2e-3 : 0);
   return product.activations == Scalar::bf16 ? 1.2e-2 : 2e-3;
 }
 

@@ -49,7 +49,7 @@ struct Outcome {
 Outcome run(const DeviceLimits& limits, const Product& product, core::ThreadPool& threads);
 
 /// What rounding may cost: weights of f16 or bf16 where the scale is multiplied in before the product (many tokens).
-double tolerance(const Product& product);
+double tolerance(const DeviceLimits& limits, const Product& product);
 
 /// Every number of bits, kind of table, type and ending, with odd sizes: small enough for the emulation.
 std::vector<Product> small_products();
