@@ -5,8 +5,8 @@
 
 namespace lutra::cuda::check {
 
-/// Bytes read and written per second by copies within the device; 0 where it could not be measured. Not as part of a graph:
-/// there the same copies took a fifth longer on an H100.
+/// Bytes read and written per second by copies within the device; 0 where it could not be measured. Not as part of a
+/// graph: there the same copies took a fifth longer on an H100.
 inline double copy_bandwidth() {
   constexpr std::size_t bytes = std::size_t{1} << 30;
   constexpr int repeats = 10;

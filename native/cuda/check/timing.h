@@ -7,8 +7,8 @@ namespace lutra::cuda::check {
 /// installed, and prefill. False where something did not run.
 bool print_times();
 
-/// Prints the times of one weight's products with so many tokens each: for a profiler, and to try something. False where
-/// one did not run.
+/// Prints the times of one weight's products with so many tokens each: for a profiler, and to try something. False
+/// where one did not run.
 bool time_products(int rows, int columns, int bits, std::span<const int> tokens);
 
 }  // namespace lutra::cuda::check

@@ -250,7 +250,8 @@ __global__ void __launch_bounds__(attend_threads) attend_one(AttendArguments a) 
     const int i = item % layout.head_dim;
     float whole = 0;
 #pragma unroll 8
-    for (int index = 0; index < active; ++index) whole = fmaf(shares[g][index], read_fresh(part(index, g) + 2 + i), whole);
+    for (int index = 0; index < active; ++index)
+      whole = fmaf(shares[g][index], read_fresh(part(index, g) + 2 + i), whole);
     a.target[(first_head + g) * layout.head_dim + i] = to_f16(whole / sums[g]);
   }
   if (thread == 0) a.arrived[blockIdx.y] = 0;

@@ -84,7 +84,8 @@ AttendGrid attend_grid(int heads, const CacheLayout& layout, int multiprocessors
   return grid;
 }
 
-cudaError_t attend_one(const AttendArguments& arguments, const AttendGrid& grid, cudaStream_t stream, bool begins_early) {
+cudaError_t attend_one(const AttendArguments& arguments, const AttendGrid& grid, cudaStream_t stream,
+                       bool begins_early) {
   return with_dim(arguments.cache.layout.head_dim, [&]<int dim>(std::integral_constant<int, dim>) {
     return attend_one_of<dim>(arguments, grid, stream, begins_early);
   });

@@ -2,8 +2,8 @@
 #include "launch.h"
 #include "llama/arguments.h"
 
-// Launches of everything in a Llama-class model but the products with packed weights. All may be captured. Those that are
-// told to begin early wait for their predecessors by themselves (`waits_by_itself` says where that is so).
+// Launches of everything in a Llama-class model but the products with packed weights. All may be captured. Those that
+// are told to begin early wait for their predecessors by themselves (`waits_by_itself` says where that is so).
 
 namespace lutra::cuda {
 

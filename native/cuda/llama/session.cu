@@ -201,7 +201,8 @@ void Session::layer(int index, int tokens) {
   attend.target = attended_.as<std::uint16_t>();
   attend.partials = partials_.as<float>();
   attend.arrived = arrived_.as<unsigned>();
-  ensure(tokens == 1 ? attend_one(attend, attend_grid_, stream, begins_early_) : attend_many(attend, stream), "attends");
+  ensure(tokens == 1 ? attend_one(attend, attend_grid_, stream, begins_early_) : attend_many(attend, stream),
+         "attends");
   project(layer.o, {attended_.get(), false, model_->query_rows(), nullptr}, tokens, x, Scalar::f32, hidden, x);
 
   const Input normed{x, true, hidden, layer.post_attention_norm.as<float>()};

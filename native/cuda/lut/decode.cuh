@@ -24,8 +24,8 @@ __device__ inline std::uint32_t pair_offset(const std::uint32_t (&words)[bits], 
   return (shift < 0 ? word << -shift : word >> shift) & mask;
 }
 
-/// Tables of pairs of fewer than 4 bits begin at multiples of their size: then a place within is put in by "or", together
-/// with the mask. Pairs of 4 bits are bytes, which are taken and multiplied in one instruction each.
+/// Tables of pairs of fewer than 4 bits begin at multiples of their size: then a place within is put in by "or",
+/// together with the mask. Pairs of 4 bits are bytes, which are taken and multiplied in one instruction each.
 template <int bits, Tables tables>
 constexpr int table_alignment = tables == Tables::pairs && bits < 4 ? table_bytes<bits, tables> : 16;
 
@@ -42,8 +42,8 @@ __device__ inline std::uint32_t own_words(const unsigned char* table, int lane) 
   return tables == Tables::pairs ? address_in_shared(table) + within : within;
 }
 
-/// Registers 0 to 3 of the A fragment at `step` of a tile. `table` is the same for the whole warp, and of the tile where
-/// rows have their own; `own` is what `own_words` gives.
+/// Registers 0 to 3 of the A fragment at `step` of a tile. `table` is the same for the whole warp, and of the tile
+/// where rows have their own; `own` is what `own_words` gives.
 template <int bits, Tables tables>
 __device__ inline void decode(std::uint32_t (&a)[4], const std::uint32_t (&words)[bits], int step,
                               const unsigned char* table, std::uint32_t own) {

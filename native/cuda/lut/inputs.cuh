@@ -70,7 +70,8 @@ __device__ inline bool stage_inputs(const Inputs& in, int columns, int first_tok
   constexpr int block_pieces = block_side / 8;
   const int pieces = blocks * block_pieces;
   if (!in.is_f32 && in.norm == nullptr) {
-    // One token's pieces go to all threads; of several tokens, a stretch of pieces to some and a token to each of those.
+    // One token's pieces go to all threads; of several tokens, a stretch of pieces to some and a token to each of
+    // those.
     constexpr int stretch = 64;
     const auto own = static_cast<int>(threadIdx.x);
     const auto threads = static_cast<int>(blockDim.x);

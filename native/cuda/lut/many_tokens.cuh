@@ -89,7 +89,7 @@ __global__ void __launch_bounds__(AmpereShape<tokens>::threads) many_tokens(cons
   }
   await_copies<0>();
   __syncthreads();
-  auto& flat = reinterpret_cast<float (&)[block_tiles * token_tiles][4]>(sums);
+  auto& flat = reinterpret_cast<float(&)[block_tiles * token_tiles][4]>(sums);
   if (!gather_splits<block_tiles * token_tiles>(flat, a, place, &flag)) return;
   auto* const staging = reinterpret_cast<float*>(ring) + warp * (16 * warp_tokens);
 #pragma unroll

@@ -62,7 +62,7 @@ __global__ void __launch_bounds__(HopperShape<tokens>::threads)
       spread_row_tables<bits>(table, a.weight.tables, place.row_tile * row_blocks, row_blocks, a.weight.row_blocks);
     __syncthreads();
     std::uint32_t fragments[2][block_tiles][4];
-    const auto weigh = [&](std::uint32_t (&target)[block_tiles][4], const TileCodes<bits>& source) {
+    const auto weigh = [&](std::uint32_t(&target)[block_tiles][4], const TileCodes<bits>& source) {
 #pragma unroll
       for (int k = 0; k < block_tiles; ++k)
         source.template weigh<type, tables>(target[k], k, tile_table, own, has_halves);
@@ -117,7 +117,7 @@ __global__ void __launch_bounds__(HopperShape<tokens>::threads)
       const int first_row = (last.row_tile * row_blocks + warp / group_warps) * block_side + tile * 16;
 #pragma unroll
       for (int t = 0; t < tokens / 8; t += tiles) {
-        store_tile<tiles>(staging, reinterpret_cast<const float (&)[tiles][4]>(sums[t]), a.out,
+        store_tile<tiles>(staging, reinterpret_cast<const float(&)[tiles][4]>(sums[t]), a.out,
                           last.token_tile * tokens + t * 8, a.in.tokens, first_row);
       }
     }

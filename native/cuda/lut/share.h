@@ -3,8 +3,8 @@
 
 namespace lutra::cuda::product {
 
-/// How the steps of one slice of the columns fall to the blocks (`parts`) that share it: as even as can be, in order, the
-/// first ones with one more. Made by the host; both sides reckon with it.
+/// How the steps of one slice of the columns fall to the blocks (`parts`) that share it: as even as can be, in order,
+/// the first ones with one more. Made by the host; both sides reckon with it.
 struct Share {
   int steps_of_group = 1;  ///< a group is the row blocks that one block takes side by side
   int quantum = 1;         ///< steps that stay together

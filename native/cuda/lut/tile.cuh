@@ -43,9 +43,10 @@ struct TileRow {
   __device__ TileRow(const Weight& weight, int row_block, int tile, int lane) {
     if (row_block >= weight.row_blocks) return;
     // Four bits of a tile are one quad of words; of others the words lie across quads.
-    codes = weight.codes + std::int64_t{row_block} * weight.column_blocks * (bits * 32) + (bits == 4 ? tile * 32 : 0) + lane;
-    scales = reinterpret_cast<const std::uint32_t*>(weight.scales) + std::int64_t{row_block} * weight.scale_groups * 32 +
-             lane / 4 * 4 + tile;
+    codes = weight.codes + std::int64_t{row_block} * weight.column_blocks * (bits * 32) + (bits == 4 ? tile * 32 : 0) +
+            lane;
+    scales = reinterpret_cast<const std::uint32_t*>(weight.scales) +
+             std::int64_t{row_block} * weight.scale_groups * 32 + lane / 4 * 4 + tile;
     scale_shift = weight.scale_shift;
   }
 };
@@ -54,7 +55,8 @@ struct TileRow {
 template <int bits>
 struct TileCodes {
   std::uint32_t words[bits];
-  std::uint32_t scales[2];  // f16 of rows g and g + 8, for either half of the columns; the second only where they differ
+  std::uint32_t
+      scales[2];  // f16 of rows g and g + 8, for either half of the columns; the second only where they differ
 
   __device__ void load(const TileRow<bits>& row, int column_block, int tile) {
     if (row.codes == nullptr) {

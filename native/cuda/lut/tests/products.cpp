@@ -187,7 +187,8 @@ lut::LutMatrix random_weight(const Product& product, std::uint64_t seed) {
 }
 
 double tolerance(const DeviceLimits& limits, const Product& product) {
-  if (product.tokens <= product::most_few_tokens(limits)) return 3e-5 + (product.has_norm || product.hadamard_size > 0 ? 2e-3 : 0);
+  if (product.tokens <= product::most_few_tokens(limits))
+    return 3e-5 + (product.has_norm || product.hadamard_size > 0 ? 2e-3 : 0);
   return product.activations == Scalar::bf16 ? 1.2e-2 : 2e-3;
 }
 
