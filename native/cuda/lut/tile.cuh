@@ -55,8 +55,8 @@ struct TileRow {
 template <int bits>
 struct TileCodes {
   std::uint32_t words[bits];
-  std::uint32_t
-      scales[2];  // f16 of rows g and g + 8, for either half of the columns; the second only where they differ
+  // f16 of rows g and g + 8, for either half of the columns; the second only where they differ
+  std::uint32_t scales[2];
 
   __device__ void load(const TileRow<bits>& row, int column_block, int tile) {
     if (row.codes == nullptr) {
