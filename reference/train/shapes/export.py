@@ -38,6 +38,7 @@ def main() -> None:
     model = load_run(args.run)
     model.save(args.out, torch.float16)
     Tokenizer.from_file(str(args.run / "tokenizer.json")).save(str(args.out / "tokenizer.json"))
+    (args.out / "curve.json").write_text((args.run / "curve.json").read_text())
     size = model.config["vision_config"]["image_size"]
     files = {
         "tokenizer_config.json": {

@@ -25,7 +25,7 @@ def thing(what: str, cell: str, x: float, y: float, diameter: float, angle: floa
 PICTURES = {
     "night.png": (960, 720, Scene(4 / 3, "dark blue", [
         thing("small plain white star", "top left", 0.2, 0.2, 0.22, -8),
-        thing("large plain yellow moon", "centre", 0.52, 0.5, 0.56, -10),
+        thing("medium plain yellow moon", "centre", 0.52, 0.5, 0.38, -10),
         thing("small plain yellow star", "bottom right", 0.82, 0.79, 0.24, 10),
     ], slope=0.08)),
     "ball.jpg": (800, 800, Scene(1.0, "cream", [thing("large striped red circle", "centre", 0.5, 0.5, 0.58, 0, 45)], slope=-0.06)),
@@ -36,7 +36,7 @@ PICTURES = {
     ], slope=0.05)),
     "kite.webp": (720, 960, Scene(0.75, "light blue", [
         thing("medium striped pink pentagon", "top", 0.5, 0.2, 0.37, -10, 90),
-        thing("small plain white ring", "bottom left", 0.22, 0.8, 0.24),
+        thing("small plain orange ring", "bottom left", 0.22, 0.8, 0.24),
     ], slope=0.07)),
 }
 

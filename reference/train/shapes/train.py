@@ -5,7 +5,7 @@ the hour of its end. Scenes and texts come from worker processes, the pictures a
 goes on from its last checkpoint, or begins with shipped weights.
 
     python3 -m venv .venv && .venv/bin/pip install torch==2.13.0 transformers==5.23.0 safetensors tokenizers numpy pillow
-    .venv/bin/python reference/train/shapes/train.py --out RUN --device cuda --minutes 16.5 --workers 7 \
+    .venv/bin/python reference/train/shapes/train.py --out RUN --device cuda --minutes 17.5 --workers 7 \
         --tokenizer models/lutra-shapes/tokenizer.json
     .venv/bin/python reference/train/shapes/measure.py --run RUN                    # a look at it, in PyTorch
     .venv/bin/python reference/train/shapes/export.py --run RUN
