@@ -3,9 +3,15 @@
     python reference/train/evaluate_guide.py [--model models/lutra-guide] [--out figures.json]
     python reference/train/evaluate_guide.py --sample tests/golden/guide/questions.jsonl   # only writes the fast subset
 
-Everything asked is held out: wordings, sentences and pairs of numbers that training never has (guide/facts.py,
+Nearly everything asked is held out: wordings, sentences and pairs of numbers that training never has (guide/facts.py,
 guide/wording.py, guide/sums.py). Answers are greedy unless said otherwise. An answer is *right* when, of all answers
 that the guide has, it is most like the one wanted, at least 85 % alike, with the same numbers and the same links.
+
+newcomer.jsonl is apart from that: questions of a new user, written from the README and the window's own text before their
+author had seen a wording in facts/, and put to a trained model before the facts were read. Beside each are the facts that
+answer it, chosen by hand with that model's answers in view; where there is none, only a refusal is right. They are never
+for training: a wording taken from them would make them worthless.
+
 Written for Python 3.11; needs no package.
 """
 
@@ -17,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 from difflib import SequenceMatcher
+from functools import cache
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "guide"))
@@ -25,12 +32,13 @@ import dialogues
 import stories
 import sums
 import talk
-from facts import Fact, read_facts, spoken
-from wording import held_questions, split_wordings_cached
+from facts import Fact, all_spoken, read_facts, spoken
+from wording import CHINESE_FRAMES, FRAMES, MORE_FRAMES, bare, held_questions, split_wordings_cached
 
 ROOT = Path(__file__).parents[2]
 LEAST_ALIKE = 0.85
-KINDS = ["guide", "chinese", "talk", "beyond", "sums", "dialogues", "free"]
+KINDS = ["newcomer", "guide", "chinese", "talk", "beyond", "sums", "dialogues", "free"]
+NEWCOMER = Path(__file__).parent / "newcomer.jsonl"
 
 FACTS = read_facts()
 ANSWERS = list(dict.fromkeys(
@@ -70,6 +78,37 @@ def loops(answer: str) -> bool:
         for n in range(2, 12)
         for at in range(len(units) - 3 * n + 1)
     )
+
+
+def newcomer_lines() -> list[dict]:
+    """`wanted` are answers of which any is right."""
+    by_key = {fact.key: fact for fact in FACTS}
+    lines = []
+    for text in NEWCOMER.read_text(encoding="utf-8").splitlines():
+        line = json.loads(text)
+        chinese = is_chinese(line["asked"])
+        wanted = [by_key[key].answer_zh if chinese else by_key[key].answer for key in line["facts"]]
+        lines.append({"kind": "newcomer", "turns": [line["asked"]],
+                      "wanted": [answer for answer in wanted if answer] or [talk.REFUSAL_ZH if chinese else talk.REFUSAL]})
+    return lines
+
+
+@cache
+def said_in_training(kind: str) -> set[str]:
+    wordings = [w for fact in FACTS for w in [*split_wordings_cached(fact, kind)[0], *fact.more.get(kind, [])]]
+    return {bare(text) for wording in wordings for text in all_spoken(wording)}
+
+
+def is_asked_in_training(asked: str) -> bool:
+    """Whether training has this very question, but for case and marks, and but for the slips that it adds."""
+    asked = bare(asked)
+    for kind, frames in (FRAMES | CHINESE_FRAMES).items():
+        for frame in [*frames, *MORE_FRAMES.get(kind, [])]:
+            before, after = map(bare, frame.split("{x}"))
+            inside = asked.removeprefix(before).removesuffix(after).strip()
+            if asked.startswith(before) and asked.endswith(after) and inside in said_in_training(kind):
+                return True
+    return False
 
 
 def guide_lines(chinese: bool) -> list[dict]:
@@ -153,6 +192,8 @@ def judge(row: dict) -> bool:
         return result_of(row["answers"][0]) == row["wanted"][0]
     if row["kind"] == "free":
         return row["stopReasons"] == ["end"] and not loops(row["answers"][0])
+    if row["kind"] == "newcomer":
+        return any(is_right(row["answers"][0], wanted) for wanted in row["wanted"])
     return all(is_right(given, wanted) for given, wanted in zip(row["answers"], row["wanted"], strict=True))
 
 
@@ -185,7 +226,7 @@ def main() -> None:
     if arguments.sample:
         write_sample(arguments.sample)
         return
-    lines = [*guide_lines(False), *guide_lines(True), *talk_lines(), *sum_lines(), *dialogue_lines(), *free_lines()]
+    lines = [*newcomer_lines(), *guide_lines(False), *guide_lines(True), *talk_lines(), *sum_lines(), *dialogue_lines(), *free_lines()]
     lines = [line for line in lines if line["kind"] in arguments.kinds]
     # What the app's sampling may change: a repeat penalty could cost sums, and chance could lead into a loop.
     sampled_kinds = [kind for kind in ("guide", "sums", "free") if kind in arguments.kinds and not arguments.greedy_only]
@@ -200,6 +241,11 @@ def main() -> None:
     if "guide" in arguments.kinds:
         for how in ("frame", "wording", "both"):
             figures[f"guide, new {how}"] = share([r for r in rows if r["kind"] == "guide" and r["how"] == how])
+    if "newcomer" in arguments.kinds:
+        of_newcomer = [row for row in rows if row["kind"] == "newcomer"]
+        for language, chinese in (("English", False), ("Chinese", True)):
+            figures[f"newcomer, {language}"] = share([row for row in of_newcomer if is_chinese(row["turns"][0]) == chinese])
+        figures["newcomer, not in training"] = share([row for row in of_newcomer if not is_asked_in_training(row["turns"][0])])
     for kind in sampled_kinds:
         figures[f"{kind}, as the app samples"] = share([row for row in sampled if row["kind"] == kind])
     for name, figure in figures.items():
