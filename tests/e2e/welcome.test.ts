@@ -119,6 +119,7 @@ describe.runIf(tones.isHere)('with the demo model for sounds', () => {
   let other: StudioPage;
   beforeAll(async () => {
     const demos = join(folder.path, 'tones');
+    await cp(join(folder.path, 'demos'), demos, { recursive: true });
     await cp(tones.path, join(demos, 'lutra-tones'), { recursive: true });
     sounding = await startHost(join(folder.path, 'tones-data'), demos);
     other = await openStudio(browser, await sounding.address());
