@@ -6,6 +6,9 @@ import { call, stream } from './rpc/define.ts';
 
 const seedSchema = z.number().int().min(0).max(0xffff_ffff);
 
+/** How matrices are held. */
+export const audioWeightsSchema = z.enum(['f32', 'bf16', 'q8', 'lut4']);
+
 /** How a sound is made. The one place for limits; null leaves the choice to the model. */
 export const audioSettingsSchema = z.object({
   prompt: z.string().trim().min(1).max(20_000),
@@ -23,7 +26,7 @@ export const audioSettingsSchema = z.object({
   takes: z.number().int().min(1).max(16).default(1),
   /** With a sound to start from: how much is made anew. */
   strength: z.number().min(0).max(1).default(0.6),
-  weights: z.enum(['f32', 'bf16', 'q8', 'lut4']).default('q8'),
+  weights: audioWeightsSchema.nullable().default(null),
 });
 export type AudioSettings = z.infer<typeof audioSettingsSchema>;
 
@@ -59,7 +62,13 @@ export const audioModelInfoSchema = z.object({
   sampleRate: z.number(),
   /** Its default first. */
   samplers: z.array(z.string()),
-  defaults: z.object({ steps: z.number(), guidance: z.number(), sigmaMin: z.number(), sigmaMax: z.number() }),
+  defaults: z.object({
+    steps: z.number(),
+    guidance: z.number(),
+    sigmaMin: z.number(),
+    sigmaMax: z.number(),
+    weights: audioWeightsSchema,
+  }),
   /** Whether it can start from a sound. */
   canStartFromSound: z.boolean(),
   /** Why it cannot make anything yet, such as a missing text encoder. */

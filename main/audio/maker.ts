@@ -31,6 +31,7 @@ export type FilledSettings = AudioSettings & {
   readonly sigmaMin: number;
   readonly sigmaMax: number;
   readonly seed: number;
+  readonly weights: NonNullable<AudioSettings['weights']>;
 };
 
 export type MakeEvent =
@@ -55,6 +56,7 @@ export function infoOf(description: DescribedAudio): AudioModelInfo {
         : { steps: 8, guidance: 1, sigmaMin: 0.01, sigmaMax: 1 }),
       ...(defaults.steps !== undefined && { steps: defaults.steps }),
       ...(defaults.guidance !== undefined && { guidance: defaults.guidance }),
+      weights: defaults.weights ?? 'q8',
     },
     canStartFromSound: hasEncoder,
     problem:
@@ -77,6 +79,7 @@ export function filled(settings: AudioSettings, { samplers, defaults }: AudioMod
     sigmaMin: settings.sigmaMin ?? defaults.sigmaMin,
     sigmaMax: settings.sigmaMax ?? defaults.sigmaMax,
     seed: settings.seed ?? randomInt(seeds),
+    weights: settings.weights ?? defaults.weights,
   };
 }
 

@@ -3,6 +3,7 @@
  * Every path here was granted or registered; the engine opens it for reading only.
  */
 import { z } from 'zod';
+import { audioWeightsSchema } from '../../contract/audio.ts';
 import { clipFrameSchema } from '../../contract/caption.ts';
 import { answerStageSchema, answerStatsSchema, samplerSchema } from '../../contract/chat.ts';
 import { bytesSchema, nothingSchema } from '../../contract/common.ts';
@@ -124,6 +125,7 @@ export const audioDefaultsSchema = z.object({
   sampler: z.string().max(40).optional(),
   steps: z.number().int().min(1).max(1000).optional(),
   guidance: z.number().min(0).max(100).optional(),
+  weights: audioWeightsSchema.optional(),
 });
 export type AudioDefaults = z.infer<typeof audioDefaultsSchema>;
 
@@ -136,7 +138,7 @@ export const audioModelSchema = z.object({
   name: z.string(),
   /** T5's folder; empty: what lies beside the model. */
   textEncoder: z.string(),
-  weights: z.enum(['f32', 'bf16', 'q8', 'lut4']),
+  weights: audioWeightsSchema,
   threads: computeOptionsSchema.shape.threads,
 });
 export type AudioModelChoice = z.infer<typeof audioModelSchema>;

@@ -12,6 +12,7 @@ export function Advanced({ info }: { info: AudioModelInfo | null }): ReactElemen
   const draft = useAudio((state) => state.draft);
   const defaults = info?.defaults;
   const samplers: readonly string[] = info?.samplers ?? [];
+  const weights = draft.weights ?? defaults?.weights ?? weightTypes[0];
   const sampler = draft.sampler !== null && samplers.includes(draft.sampler) ? draft.sampler : null;
   return (
     <details className="group">
@@ -78,10 +79,10 @@ export function Advanced({ info }: { info: AudioModelInfo | null }): ReactElemen
             onCommit={(sigmaMax) => updateDraft({ sigmaMax })}
           />
         </Field>
-        <Field label={t('audio.weights')} hint={t(`audio.weightsHint.${draft.weights}`)} className="col-span-2">
+        <Field label={t('audio.weights')} hint={t(`audio.weightsHint.${weights}`)} className="col-span-2">
           <Select
-            value={draft.weights}
-            onValueChange={(weights) => updateDraft({ weights })}
+            value={weights}
+            onValueChange={(value) => updateDraft({ weights: value })}
             options={weightTypes.map((type) => ({ value: type, label: t(`audio.weightsType.${type}`) }))}
           />
         </Field>

@@ -100,7 +100,7 @@ export function Controls({ models }: { models: readonly Model[] }): ReactElement
         />
       </Field>
       <div className="-mt-2 flex flex-wrap gap-1">
-        <Examples />
+        <Examples isDemo={models.find(({ id }) => id === modelId)?.isDemo === true} />
         <History />
       </div>
       {source === null ? null : <SourceChip source={source} canStart={info?.canStartFromSound ?? true} />}
@@ -222,10 +222,15 @@ function SourceChip({ source, canStart }: { source: Source; canStart: boolean })
 }
 
 const examples = ['rain', 'drums', 'bell', 'synth', 'steps', 'engine'] as const;
+const demoExamples = ['arpeggio', 'flute', 'chord', 'beat', 'bass', 'siren'] as const;
 
-function Examples(): ReactElement {
+/** `isDemo`: the demo model knows a few plain sounds and nothing of rain on a roof. */
+function Examples({ isDemo }: { isDemo: boolean }): ReactElement {
   const { t } = useTranslation();
-  return <PromptMenu label={t('audio.examples')} prompts={examples.map((name) => t(`audio.example.${name}`))} />;
+  const prompts = isDemo
+    ? demoExamples.map((name) => t(`audio.demoExample.${name}`))
+    : examples.map((name) => t(`audio.example.${name}`));
+  return <PromptMenu label={t('audio.examples')} prompts={prompts} />;
 }
 
 const longestHistory = 12;

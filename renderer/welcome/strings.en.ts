@@ -24,8 +24,13 @@ export const strings = {
     title: 'Audio',
     body: 'lutra-tones makes plain sounds from words: notes, chords, drums, noise.',
     action: 'Make a sound',
-    prompt: 'A minor arpeggio at 120 BPM',
-    missing: 'This copy of Lutra has no demo model for sounds yet. A sound model has to be brought.',
+    first: 'A minor arpeggio at 120 BPM',
+    prompts: {
+      flute: 'Flute playing A4, panned left',
+      chord: 'A major chord on C',
+      beat: 'Simple beat at 120 BPM',
+    },
+    missing: 'The demo model for sounds is not in the list. Models › Add model shows hidden ones.',
   },
   weights: {
     title: 'Bring your own weights',

@@ -26,8 +26,13 @@ export const strings: SameShape<typeof english> = {
     title: '音频',
     body: 'lutra-tones 用文字（英文）生成简单声音：音符、和弦、鼓、噪声。',
     action: '生成声音',
-    prompt: '（A小调琶音）A minor arpeggio at 120 BPM',
-    missing: '此版本的 Lutra 还没有生成声音的演示模型，需要自备声音模型。',
+    first: '（A 小调琶音）A minor arpeggio at 120 BPM',
+    prompts: {
+      flute: '（长笛 A4，偏左）Flute playing A4, panned left',
+      chord: '（C 大三和弦）A major chord on C',
+      beat: '（简单节拍）Simple beat at 120 BPM',
+    },
+    missing: '生成声音的演示模型不在列表里。在“模型 › 添加模型”里可以显示隐藏的模型。',
   },
   weights: {
     title: '使用自己的模型权重',

@@ -1,6 +1,5 @@
 /** The three first things to do, each with a demo model, and why one cannot be done. */
 import { useEffect, useState } from 'react';
-import { useTranslation } from 'react-i18next';
 import { audioSettingsSchema } from '../../contract/audio.ts';
 import { captionSettingsSchema } from '../../contract/caption-settings.ts';
 import type { Grant } from '../../contract/files.ts';
@@ -68,14 +67,13 @@ export function useCaptionSamples(): (model: Model, samples: readonly Grant[]) =
 const firstSeconds = 4;
 
 /** Makes a sound and leads to where it appears. */
-export function useMakeSound(): (model: Model) => Promise<void> {
-  const { t } = useTranslation('welcome');
+export function useMakeSound(): (model: Model, prompt: string) => Promise<void> {
   const { client } = useStudio();
   const go = useNavigation((place) => place.go);
-  return async (model) => {
+  return async (model, prompt) => {
     const { longestSeconds } = await client.audio.describe({ modelId: model.id });
     const settings = audioSettingsSchema.parse({
-      prompt: t('audio.prompt').replace(/^（.*）/u, ''),
+      prompt,
       seconds: Math.min(firstSeconds, longestSeconds),
     });
     await client.audio.generate({ modelId: model.id, settings, source: null });

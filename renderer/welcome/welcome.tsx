@@ -101,24 +101,37 @@ function ChatCard(): ReactElement {
       run={() => about(t('chat.first'))}
     >
       {model === null ? null : (
-        <ul className="flex flex-col items-start gap-1 pb-1">
-          {(['models', 'privacy', 'sum'] as const).map((key) => {
-            const question = t(`chat.questions.${key}`);
-            return (
-              <li key={key}>
-                <button
-                  type="button"
-                  className="text-left text-sm text-accent-ink underline decoration-line-strong underline-offset-2 hover:decoration-current"
-                  onClick={() => void about(question).catch(showError)}
-                >
-                  {question}
-                </button>
-              </li>
-            );
-          })}
-        </ul>
+        <Suggestions
+          texts={(['models', 'privacy', 'sum'] as const).map((key) => t(`chat.questions.${key}`))}
+          choose={about}
+        />
       )}
     </Card>
+  );
+}
+
+/** Things to ask for instead of the first one. */
+function Suggestions({
+  texts,
+  choose,
+}: {
+  texts: readonly string[];
+  choose: (text: string) => Promise<void>;
+}): ReactElement {
+  return (
+    <ul className="flex flex-col items-start gap-1 pb-1">
+      {texts.map((text) => (
+        <li key={text}>
+          <button
+            type="button"
+            className="text-left text-sm text-accent-ink underline decoration-line-strong underline-offset-2 hover:decoration-current"
+            onClick={() => void choose(text).catch(showError)}
+          >
+            {text}
+          </button>
+        </li>
+      ))}
+    </ul>
   );
 }
 
@@ -165,11 +178,17 @@ function Thumbnails({ samples }: { samples: readonly Grant[] }): ReactElement | 
   );
 }
 
+/** The model reads English alone: in other languages a prompt has its translation before it, in brackets. */
+const withoutTranslation = (prompt: string): string => prompt.replace(/^（.*）/u, '');
+
 function AudioCard(): ReactElement {
   const { t } = useTranslation('welcome');
   const go = useNavigation((place) => place.go);
   const model = useDemo('audio');
   const make = useMakeSound();
+  const makeFrom = async (text: string): Promise<void> => {
+    if (model !== null) await make(model, withoutTranslation(text));
+  };
   return (
     <Card
       icon={<AudioLines />}
@@ -177,9 +196,7 @@ function AudioCard(): ReactElement {
       body={t('audio.body')}
       reason={model === null ? t('audio.missing') : null}
       action={t('audio.action')}
-      run={async () => {
-        if (model !== null) await make(model);
-      }}
+      run={() => makeFrom(t('audio.first'))}
     >
       {model === null ? (
         <button
@@ -190,7 +207,10 @@ function AudioCard(): ReactElement {
           {t('toWeights')}
         </button>
       ) : (
-        <p className="pb-1 text-sm text-muted italic">{t('audio.prompt')}</p>
+        <Suggestions
+          texts={(['flute', 'chord', 'beat'] as const).map((key) => t(`audio.prompts.${key}`))}
+          choose={makeFrom}
+        />
       )}
     </Card>
   );

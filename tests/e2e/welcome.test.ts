@@ -3,6 +3,7 @@ import { cp, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { demoModel } from '../fixtures/demos.ts';
 import { repository, startHost, temporaryFolder } from '../fixtures/host.ts';
 import type { RunningHost } from '../fixtures/host.ts';
 import { accessibilityViolations, launchBrowser, openStudio } from './browser.ts';
@@ -41,7 +42,7 @@ describe('the first run', () => {
     await page.getByRole('heading', { name: 'Welcome to Lutra' }).waitFor();
     await card('Chat').getByRole('button', { name: 'Ask the guide' }).waitFor();
     await card('Caption').getByText('no demo model for captions').waitFor();
-    await card('Audio').getByText('no demo model for sounds').waitFor();
+    await card('Audio').getByText('The demo model for sounds is not in the list').waitFor();
     expect(await card('Chat').getByRole('button', { name: 'Ask the guide' }).isEnabled()).toBe(true);
     expect(await card('Caption').getByRole('button', { name: 'Caption the samples' }).isDisabled()).toBe(true);
     expect(await card('Audio').getByRole('button', { name: 'Make a sound' }).isDisabled()).toBe(true);
@@ -108,6 +109,33 @@ describe('a demo model', () => {
     await page.getByRole('button', { name: 'Add model' }).click();
     await page.getByRole('menuitem', { name: 'Show the demo models' }).click();
     await row.waitFor();
+  });
+});
+
+const tones = demoModel('lutra-tones');
+
+describe.runIf(tones.isHere)('with the demo model for sounds', () => {
+  let sounding: RunningHost;
+  let other: StudioPage;
+  beforeAll(async () => {
+    const demos = join(folder.path, 'tones');
+    await cp(join(folder.path, 'demos'), demos, { recursive: true });
+    await cp(tones.path, join(demos, 'lutra-tones'), { recursive: true });
+    sounding = await startHost(join(folder.path, 'tones-data'), demos);
+    other = await openStudio(browser, await sounding.address());
+  });
+  afterAll(() => sounding.stop());
+
+  test('a suggestion becomes a take at once, and the panel suggests what the model knows', async () => {
+    const audio = other.page.getByRole('region', { name: 'Audio', exact: true });
+    expect(await audio.getByRole('button', { name: 'Make a sound' }).isEnabled()).toBe(true);
+    await audio.getByRole('button', { name: 'Flute playing A4, panned left' }).click();
+    await other.page.getByRole('button', { name: 'Actions for Flute playing A4, panned left' }).waitFor();
+    await other.page.getByRole('button', { name: 'Examples', exact: true }).click();
+    await other.page.getByRole('menuitem', { name: 'Simple beat at 120 BPM' }).waitFor();
+    await other.page.keyboard.press('Escape');
+    expect(await accessibilityViolations(other.page)).toEqual([]);
+    expect(other.faults).toEqual([]);
   });
 });
 

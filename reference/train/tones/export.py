@@ -13,7 +13,7 @@ import tarfile
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from .coder import HOP, LATENTS, SHAPE, Coder
 from .common import CONFIG
@@ -34,6 +34,14 @@ def coder_name(name: str, levels: int) -> str:
         at = int(unit[1]) - 1 + (2 if half == "decoder" else 0)
         return f"{half}.layers.{int(parts[1]) + 1}.layers.{at}.layers.{_RESIDUAL[parts[3]]}.{tensor}"
     return f"{half}.layers.{int(parts[1]) + 1}.layers.{own[parts[2]]}.{tensor}"
+
+
+@torch.no_grad()
+def read_coder(coder: Coder, folder: Path) -> None:
+    """Of a finished model, as `write` leaves it."""
+    tensors = load_file(folder / "model.safetensors")
+    for name, value in coder.state_dict().items():
+        value.copy_(tensors["pretransform.model." + coder_name(name, len(SHAPE["strides"]))].reshape(value.shape))
 
 
 def configuration() -> dict:

@@ -171,16 +171,19 @@ class Classifier:
 
 
 def judge(sound, audio: np.ndarray, classifier: Classifier) -> dict[str, bool]:
-    """Which of a sound's attributes the samples show; only those that its kind has. Silence shows none."""
+    """Which of a sound's attributes the samples show; only those that its kind has. Silence shows none. Octaves of a tempo: where a
+    drum between two beats is too weak, the beat's interval is found, twice the onsets'; a bar's is four times."""
     has_pitch = sound.kind in SINGLE
     if not np.isfinite(audio).all() or np.abs(audio).max() < 1e-4:
-        return dict.fromkeys(["class", "side", *["pitch"] * has_pitch, *["tempo"] * bool(sound.bpm)], False)
+        return dict.fromkeys(["class", "side", *["pitch"] * has_pitch, *["tempo", "tempo or its octaves"] * bool(sound.bpm)], False)
     result = {"class": classifier(audio) == sound.sound_class, "side": side(audio) == sound.pan}
     if has_pitch:
         hertz = bell_pitch(audio) if sound.kind == "bell" else pitch(audio)[0]
         result["pitch"] = abs(1200 * np.log2(hertz / sound.hertz)) <= 50
     if sound.bpm:
-        result["tempo"] = abs(onset_interval(audio) / (60 / sound.bpm / sound.onsets_per_beat) - 1) <= 0.03
+        ratio = onset_interval(audio) / (60 / sound.bpm / sound.onsets_per_beat)
+        result["tempo"] = abs(ratio - 1) <= 0.03
+        result["tempo or its octaves"] = min(abs(ratio / octave - 1) for octave in (0.5, 1, 2, 4)) <= 0.03
     return result
 
 

@@ -24,7 +24,7 @@ from .sounds import NOISY, RATE, Renderer, random_sound
 
 BANDS, QUARTERS = [tuple(band) for band in SHAPE["noise_bands"]], 4
 _SMALL = 0.01  # of what is not part of the transform, so that no weight of the decoder begins in a dead end
-_STRAIGHT = math.log(1e4)  # Snake's beta: x + sin(x)^2 / 10000
+STRAIGHT = math.log(1e4)  # Snake's beta: x + sin(x)^2 / 10000
 
 
 @torch.no_grad()
@@ -112,7 +112,7 @@ def _write(model: Coder, sounds: int, frames: int, seed: int, device: str) -> No
             if type(part).__name__ == "ResidualUnit":
                 _set(part.conv2, torch.zeros_like(part.conv2.weight_v), small)
             if hasattr(part, "beta"):
-                part.beta.fill_(_STRAIGHT)
+                part.beta.fill_(STRAIGHT)
     _set(encoder.conv1, _taps(encoder.conv1.weight_v.shape[0], 2, 7, 3), _SMALL / 10)
     _set(decoder.conv2, _taps(2, decoder.conv2.weight_v.shape[1], 7, 3), _SMALL)
     # The sides apart, so that what is kept of high sounds is not only what both sides have in common.
@@ -142,6 +142,23 @@ def _write(model: Coder, sounds: int, frames: int, seed: int, device: str) -> No
     _set(encoder.conv2, _taps(2 * LATENTS, encoder.conv2.weight_v.shape[1], 3, 1) * means, _SMALL / 10)
     encoder.conv2.bias[LATENTS:] = -4.0  # of the deviations
     _set(decoder.conv1, _taps(decoder.conv1.weight_v.shape[0], LATENTS, 7, 3), _SMALL)
+
+
+@torch.no_grad()
+def noise_gains(analyse: Analysis) -> Tensor:
+    """(LATENTS - TONAL): how much stronger each pattern of noise is to be made again, as when the encoder was written; found anew
+    with other noise."""
+    stride, last = analyse.levels[-1]
+    bases, tonal, patterns = [basis for _, basis in analyse.levels[:-1]], last[:TONAL], last[TONAL:]
+    gains = []
+    for side in (0, 1):
+        for low, high, share in BANDS:
+            pieces = _blocks(_through(_band_noise(low, high, side), bases), stride)[0]
+            pieces = pieces - pieces @ tonal.T @ tonal
+            for quarter in range(QUARTERS):
+                own = pieces * (torch.arange(pieces.shape[1]) % stride * QUARTERS // stride == quarter)
+                gains.append(share * (own.square().sum() / (own @ patterns[len(gains)]).square().sum()).sqrt())
+    return torch.stack(gains)
 
 
 class Analysis:
