@@ -200,7 +200,8 @@ export class JobsService implements JobStarter {
       updatedAt: Date.now(),
     };
     const wait = running.writtenAt + progressIntervalMs - Date.now();
-    if (wait <= 0) this.#write(running);
+    // How much there is to do is kept at once: after a kill, "1 of ?" says little.
+    if (wait <= 0 || total !== job.total) this.#write(running);
     // What comes too soon is written a little later: the next progress may take minutes.
     else running.timer ??= setTimeout(() => this.#write(running), wait);
   }

@@ -5,7 +5,7 @@ import { useTranslation } from 'react-i18next';
 import type { AudioModelInfo } from '../../contract/audio.ts';
 import type { Model } from '../../contract/models.ts';
 import { useStudio } from '../client/context.tsx';
-import { formatNumber } from '../i18n/format.ts';
+import { formatNumber, withoutTranslation } from '../i18n/format.ts';
 import {
   Button,
   ErrorNotice,
@@ -227,10 +227,16 @@ const demoExamples = ['arpeggio', 'flute', 'chord', 'beat', 'bass', 'siren'] as 
 /** `isDemo`: the demo model knows a few plain sounds and nothing of rain on a roof. */
 function Examples({ isDemo }: { isDemo: boolean }): ReactElement {
   const { t } = useTranslation();
-  const prompts = isDemo
-    ? demoExamples.map((name) => t(`audio.demoExample.${name}`))
-    : examples.map((name) => t(`audio.example.${name}`));
-  return <PromptMenu label={t('audio.examples')} prompts={prompts} />;
+  const label = t('audio.examples');
+  return isDemo ? (
+    <PromptMenu
+      label={label}
+      prompts={demoExamples.map((name) => t(`audio.demoExample.${name}`))}
+      textOf={withoutTranslation}
+    />
+  ) : (
+    <PromptMenu label={label} prompts={examples.map((name) => t(`audio.example.${name}`))} />
+  );
 }
 
 const longestHistory = 12;
@@ -242,7 +248,16 @@ function History(): ReactElement | null {
   return prompts.length === 0 ? null : <PromptMenu label={t('audio.history')} prompts={prompts} />;
 }
 
-function PromptMenu({ label, prompts }: { label: string; prompts: readonly string[] }): ReactElement {
+/** `textOf`: what of a prompt in the menu is taken. */
+function PromptMenu({
+  label,
+  prompts,
+  textOf = (prompt) => prompt,
+}: {
+  label: string;
+  prompts: readonly string[];
+  textOf?: (prompt: string) => string;
+}): ReactElement {
   return (
     <Menu
       trigger={
@@ -252,7 +267,7 @@ function PromptMenu({ label, prompts }: { label: string; prompts: readonly strin
       }
     >
       {prompts.map((prompt) => (
-        <MenuItem key={prompt} onSelect={() => updateDraft({ prompt })}>
+        <MenuItem key={prompt} onSelect={() => updateDraft({ prompt: textOf(prompt) })}>
           {prompt}
         </MenuItem>
       ))}

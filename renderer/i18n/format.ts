@@ -53,3 +53,6 @@ export function formatTimeLeft(seconds: number): string {
 export function formatDate(time: number): string {
   return new Intl.DateTimeFormat(i18n.language, { dateStyle: 'medium', timeStyle: 'short' }).format(time);
 }
+
+/** A prompt for a model that reads English alone; in other languages its translation stands before it, in brackets. */
+export const withoutTranslation = (prompt: string): string => prompt.replace(/^（.*?）/u, '');

@@ -5,6 +5,7 @@ import { useTranslation } from 'react-i18next';
 import type { Grant } from '../../contract/files.ts';
 import { useStudio } from '../client/context.tsx';
 import { useNavigation } from '../client/navigation.ts';
+import { withoutTranslation } from '../i18n/format.ts';
 import { Badge, Button, showError } from '../ui/index.ts';
 import { useAskGuide, useCaptionSamples, useDemo, useMakeSound, useSamples } from './use-demos.ts';
 
@@ -177,9 +178,6 @@ function Thumbnails({ samples }: { samples: readonly Grant[] }): ReactElement | 
     </div>
   );
 }
-
-/** The model reads English alone: in other languages a prompt has its translation before it, in brackets. */
-const withoutTranslation = (prompt: string): string => prompt.replace(/^（.*）/u, '');
 
 function AudioCard(): ReactElement {
   const { t } = useTranslation('welcome');

@@ -56,6 +56,29 @@ describe('jobs', () => {
     expect(await jobs.wait(id)).toMatchObject({ status: 'done', note: 'counted', done: 10, total: 10 });
   });
 
+  test('how much there is to do is kept at once, however soon after a first word: a kill may follow', async () => {
+    const jobs = new JobsService({ db: store.db, bus });
+    const told = Promise.withResolvers<undefined>();
+    jobs.register({
+      kind: 'test.soon',
+      unit: 'items',
+      inputSchema: z.object({}),
+      checkpointSchema: z.null(),
+      async run(_input, { signal, progress }) {
+        progress({ note: 'looking' });
+        progress({ done: 1, total: 17 });
+        told.resolve(undefined);
+        await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+        signal.throwIfAborted();
+        return '';
+      },
+    });
+    const id = jobs.start('test.soon', 'Soon', {});
+    await told.promise;
+    expect(store.db.prepare('SELECT done, total FROM jobs WHERE id = ?').get(id)).toEqual({ done: 1, total: 17 });
+    await jobs.handlers.cancel({ jobId: id }, context);
+  });
+
   test('a paused job goes on from where it was', async () => {
     const seen: number[] = [];
     const jobs = new JobsService({ db: store.db, bus });
