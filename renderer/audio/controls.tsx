@@ -248,11 +248,13 @@ function History(): ReactElement | null {
   return prompts.length === 0 ? null : <PromptMenu label={t('audio.history')} prompts={prompts} />;
 }
 
+const whole = (prompt: string): string => prompt;
+
 /** `textOf`: what of a prompt in the menu is taken. */
 function PromptMenu({
   label,
   prompts,
-  textOf = (prompt) => prompt,
+  textOf = whole,
 }: {
   label: string;
   prompts: readonly string[];
