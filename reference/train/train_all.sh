@@ -5,8 +5,8 @@
 #
 # usage: reference/train/train_all.sh OUT [MINUTES]
 #
-# Again with the same OUT: all go on from their last checkpoints. OUT/guide/model, OUT/shapes/shapes.tar and
-# OUT/tones/out/lutra-tones.tar.* are what export.py, ship_guide.py and evaluate_*.py go on with.
+# Again with the same OUT: all go on from their last checkpoints. Then: ship_guide.py with OUT/guide; shapes/export.py with
+# what is in OUT/shapes/shapes.tar; tones/noise_path.py with OUT/tones/lutra-tones; and evaluate_*.py.
 set -u
 [ $# -ge 1 ] || { sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2; }
 here=$(cd "$(dirname "$0")" && pwd)

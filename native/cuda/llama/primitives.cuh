@@ -109,19 +109,6 @@ __device__ inline void await_copies() {
 #endif
 }
 
-/// Lets the next kernel of the stream begin, and waits until all earlier ones have ended and can be seen. No effect
-/// where the kernel was not launched to begin early.
-__device__ inline void let_next_begin() {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
-#endif
-}
-__device__ inline void await_earlier_kernels() {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-  asm volatile("griddepcontrol.wait;" ::: "memory");
-#endif
-}
-
 /// What another block wrote: not from this multiprocessor's own cache.
 __device__ inline float read_fresh(const float* address) {
 #ifdef __CUDACC__

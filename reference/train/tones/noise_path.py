@@ -3,7 +3,7 @@
     PYTHONPATH=reference/train .venv/bin/python -m tones.noise_path --model DIR/lutra-tones --to models/lutra-tones
 
 Why: a decoder that learns from differences of spectra and samples makes noise too soft, since silence is nearer to a noise than
-another noise is; and Adam moves what hardly matters as fast as what does, until high bands are scrambled. After 2,940 steps noise
+another noise is; and probably because Adam moves what hardly matters as fast as what does. After 2,940 steps noise
 came out at a tenth of its strength, hats were not heard, and of ten rendered drum loops that went through the autoencoder three kept
 their tempo; with this path nine do. So the latents of noise no longer enter the trained channels. They have channels of their
 own that undo the encoder's transform (subbands.py). It is one Oobleck as before, wider, with zeros between the two paths.
